@@ -1,0 +1,1 @@
+"""Frames in: the `Source` protocol and its implementations."""

@@ -1,0 +1,1 @@
+"""Foreground over background: kernels and backgrounds."""

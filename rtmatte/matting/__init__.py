@@ -1,0 +1,1 @@
+"""Alpha from frames: the `Matter` protocol, the models and the runtime."""

@@ -1,0 +1,30 @@
+"""Who says what is foreground: the protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from rtmatte.frame import F32, Frame
+
+
+@runtime_checkable
+class Matter(Protocol):
+    """Estimates alpha, frame by frame, in order, from one thread.
+
+    `name` is the model's; `provider` what it really runs on (read back from the runtime), such as
+    `"CPUExecutionProvider, 2 threads"`.
+    """
+
+    name: str
+    provider: str
+
+    def estimate(self, frame: Frame) -> F32:
+        """Alpha of the whole frame: (h, w) float32 in [0, 1], 1 = foreground, at the matter's own resolution.
+
+        The array belongs to the matter and is overwritten by the next call.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forgets the past (recurrent models); a no-op for models that look at one frame."""
+        ...

@@ -1,0 +1,1 @@
+"""Frames out: the `Sink` protocol and its implementations."""

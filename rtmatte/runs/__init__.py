@@ -1,0 +1,1 @@
+"""The spine: whole jobs, from an input to an output."""
