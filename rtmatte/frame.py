@@ -20,7 +20,15 @@ Matrix: TypeAlias = Literal["bt601", "bt709", "bt2020"]
 
 # H.273 code points, the ones FFmpeg and every container use.
 UNSPECIFIED = 2
-_MATRIX_OF_CODE: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt601", 9: "bt2020", 10: "bt2020"}
+_MATRIX_OF_CODE: dict[int, Matrix] = {
+    1: "bt709",
+    4: "bt601",
+    5: "bt601",
+    6: "bt601",
+    7: "bt601",
+    9: "bt2020",
+    10: "bt2020",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class ColorTags:
     range_tagged: bool = False
 
     def matrix(self, height: int) -> Matrix:
-        """The YUV-to-RGB matrix: the tagged one; untagged, what players assume: BT.709 from 720 lines up, else BT.601."""
+        """The YUV-to-RGB matrix: as tagged; untagged, what players assume: BT.709 from 720 lines up, else BT.601."""
         return _MATRIX_OF_CODE.get(self.matrix_code, "bt709" if height >= 720 else "bt601")
 
 
@@ -105,7 +113,7 @@ def picture_size_wh(picture: Picture) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture and its place in time: it is shown from `pts` for `duration`, both in units of `time_base` seconds."""
+    """One picture and its place in time: shown from `pts` for `duration`, both in units of `time_base` seconds."""
 
     picture: Picture
     pts: int

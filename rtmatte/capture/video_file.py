@@ -1,0 +1,138 @@
+"""Video files, decoded with PyAV: every frame once, upright, with the time stamp that the file gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rtmatte.capture.completeness import is_cut_short
+from rtmatte.capture.frame_reader import FrameReader
+from rtmatte.capture.opening import choose_video, container_seconds, open_container, reported_rate
+from rtmatte.capture.packet_decoder import PacketDecoder
+from rtmatte.capture.timeline import Timeline
+from rtmatte.errors import InputError, NoFramesError
+from rtmatte.frame import ColorTags, Frame, VideoFormat
+from rtmatte.pool import PicturePool
+
+if TYPE_CHECKING:
+    import av
+
+_USUAL_RATE = Fraction(25)
+
+
+class VideoFileSource:
+    """The frames of a file's main video stream as I420, in the matrix and range of the file.
+
+    The first frame is decoded on opening: it tells size, colours and orientation. Pictures come from `pool` and belong
+    to the consumer; with no pool given, each is new. `close` may come from any thread.
+
+    Raises: `InputNotFoundError`; `UnreadableInputError` for what isn't a clip or has no index; `NoVideoStreamError`;
+    while iterating `NoFramesError`, and `InputError` once closed or on a second iteration.
+    """
+
+    def __init__(self, path: str | Path, *, pool: PicturePool | None = None) -> None:
+        self.path = Path(path)
+        self.notices: list[str] = []
+        self.damaged = 0
+        self.truncated = False
+        self._pool = pool or PicturePool()
+        self._lock = Lock()
+        self._closed = False
+        self._iterated = False
+        self._container = open_container(self.path)
+        try:
+            stream = choose_video(self._container, self.path, self.notices)
+            self._decoder = PacketDecoder(self.path, self._container, stream)
+            self._frames = self._decoder.frames()
+            self._first = next(self._frames, None)
+            self._reader = None if self._first is None else FrameReader(self._first, self._pool)
+            self._describe(stream)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _describe(self, stream: av.VideoStream) -> None:
+        rate = reported_rate(stream)
+        time_base = stream.time_base or 1 / (rate or _USUAL_RATE)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        color, size_wh = ColorTags(), (stream.codec_context.width, stream.codec_context.height)
+        if self._reader is not None:
+            color, size_wh = self._reader.color, self._reader.size_wh
+            aspect = 1 / aspect if self._reader.orientation.swaps_sides else aspect
+        self.format = VideoFormat(size_wh, time_base, color, aspect, rate)
+        self._timeline = Timeline(time_base, rate or _USUAL_RATE)
+        seconds = stream.duration * time_base if stream.duration else container_seconds(self._container)
+        self.duration_seconds: float | None = None if seconds is None else float(seconds)
+        estimate = round(seconds * rate) if seconds is not None and rate is not None else None
+        self.frames_expected: int | None = stream.frames or estimate or None
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._iterated:
+            raise InputError(f"{self.path.name} was iterated a second time.", hint="Open it again.")
+        self._iterated = True
+        decoded = self._next_decoded()
+        index = 0
+        while decoded is not None:
+            frame, picture = decoded, None
+            with self._lock:
+                self._check_open()
+                assert self._reader is not None
+                picture = self._reader.read(frame)
+                if frame.is_corrupt:
+                    self.damaged += 1
+            pts = self._timeline.stamp(frame.pts)
+            yield Frame(picture, pts, self.format.time_base, index, frame.duration or None)
+            index += 1
+            decoded = self._next_decoded()
+        self._conclude()
+        if index == 0:
+            raise NoFramesError(
+                f"{self.path.name} has a video stream, but not a single frame of it could be decoded"
+                f"{self._decoder.first_error_text()}.",
+                hint="Check that the file plays elsewhere.",
+            )
+
+    def _next_decoded(self) -> av.VideoFrame | None:
+        with self._lock:
+            self._check_open()
+            if self._first is not None:
+                first, self._first = self._first, None
+                return first
+            return next(self._frames, None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError(f"{self.path.name} has been closed.", hint="Open it again.")
+
+    def _conclude(self) -> None:
+        """Settles counters and notices when the file has been read to its end."""
+        self.damaged += self._decoder.errors
+        self.truncated = self._decoder.broke_off or is_cut_short(self.path)
+        if self._reader is not None:
+            self.notices += self._reader.notices
+        self.notices += self._timeline.notices()
+        if self.damaged:
+            self.notices.append(f"Damaged packets or frames: {self.damaged}{self._decoder.first_error_text()}.")
+        if self.truncated:
+            self.notices.append("The file ends before its own index says; what is there was used.")
+
+    def close(self) -> None:
+        """Closes the file; waits for a frame that is being decoded, and for nothing else."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._first = None
+                self._frames.close()
+                self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

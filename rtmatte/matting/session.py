@@ -1,0 +1,224 @@
+"""The one home of onnxruntime: is it there, does it run where it should, and a session that allocates nothing.
+
+Session settings, measured on two cores with this package's U²-Net-p at 320x192 (median and best of 25, milliseconds a
+run; processor time of both cores a run), while other programs competed for the cores:
+
+    no spinning, memory arena and pattern   139, best  96; 205     these
+    spinning                                135, best  93; 275
+    one thread                              186, best 180; 197
+    no memory arena                         170, best 122; 300
+    graph optimisation "extended", "basic"  like "all" within noise, and 1.7 times as long
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmatte.errors import (
+    ModelOutputError,
+    ProviderUnavailableError,
+    RuntimeConflictError,
+    RuntimeNotInstalledError,
+    SettingsError,
+    WeightsError,
+)
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+
+# They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+_INSTALL = '`python -m pip install "rtmatte[cpu]"`, or, for an NVIDIA GPU, `python -m pip install "rtmatte[gpu]"`'
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+_DTYPES: dict[str, type[np.generic]] = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+_LOG_ERRORS, _LOG_FATAL = 3, 4
+# A guess for larger machines than those measured: the net is small, and decoder and encoder want cores too.
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """The installed onnxruntime. `providers` is what this build contains, which doesn't mean that they work here."""
+
+    distribution: str
+    version: str
+    providers: tuple[str, ...]
+
+
+def check_runtime() -> RuntimeInfo:
+    """Which onnxruntime is installed. Imports it.
+
+    Raises:
+        RuntimeNotInstalledError: none is, or its files are incomplete; names the command that installs one.
+        RuntimeConflictError: several are; names the commands that leave one.
+    """
+    distribution, runtime = _import_runtime()
+    return RuntimeInfo(distribution, str(runtime.__version__), tuple(runtime.get_available_providers()))
+
+
+def _import_runtime() -> tuple[str, Any]:
+    """The distribution's name and the module."""
+    installed = []
+    for name in _DISTRIBUTIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            metadata.version(name)
+            installed.append(name)
+    if not installed:
+        raise RuntimeNotInstalledError(
+            "no runtime for the model: expected onnxruntime or onnxruntime-gpu, got neither", hint=f"Run {_INSTALL}."
+        )
+    uninstall = f"`python -m pip uninstall -y {' '.join(installed)}`"
+    if len(installed) > 1:
+        raise RuntimeConflictError(
+            f"several runtimes share one folder and break each other: expected one, got {' and '.join(installed)}",
+            hint=f"Run {uninstall} and then {_INSTALL}.",
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeNotInstalledError(
+            f"{installed[0]} is installed and can't be imported: {error}", hint=f"Run {uninstall} and then {_INSTALL}."
+        ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise RuntimeNotInstalledError(
+            f"the files of {installed[0]} are incomplete, as when another onnxruntime was uninstalled after it",
+            hint=f"Run {uninstall} and then {_INSTALL}.",
+        )
+    # Its warnings are about graphs and hardware that nobody asked for (a missing GPU on a CPU machine, say).
+    onnxruntime.set_default_logger_severity(_LOG_ERRORS)
+    return installed[0], onnxruntime
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The input and output arrays of one shape. They stay where they are: write into `input`, run, read `output`."""
+
+    input: NDArray[Any]
+    output: NDArray[Any]
+
+
+class OnnxSession:
+    """A model of one input and one output on one device. Used from one thread; releases the GIL while it runs.
+
+    `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `provider_reason` says
+    why it is that one.
+    """
+
+    provider: str
+    provider_reason: str
+
+    def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
+        """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
+
+        `"auto"` takes CUDA if it really comes up, else the CPU.
+
+        Raises:
+            RuntimeNotInstalledError, RuntimeConflictError: as `check_runtime`.
+            ProviderUnavailableError: CUDA was asked for and doesn't come up; says why.
+            WeightsError: the runtime can't read the model.
+            SettingsError: no such device, or less than one thread.
+        """
+        if device not in ("auto", "cpu", "cuda"):
+            raise SettingsError(f"expected device auto, cpu or cuda, got {device!r}")
+        if threads is not None and threads < 1:
+            raise SettingsError(f"expected at least one thread, got {threads}")
+        distribution, runtime = _import_runtime()
+        threads = threads or min(_usable_cores(), _MOST_THREADS)
+        self._session: Any = None
+        self.provider_reason = "the CPU was asked for"
+        if device != "cpu":
+            self._session, self.provider_reason = _cuda_session(runtime, distribution, model, threads)
+            if self._session is None and device == "cuda":
+                raise ProviderUnavailableError(
+                    f"expected to run on CUDA, got no working CUDA: {self.provider_reason}",
+                    hint='For an NVIDIA GPU install "rtmatte[gpu]" and a current driver; else use the device "cpu".',
+                )
+        if self._session is None:
+            self._session = _cpu_session(runtime, model, threads)
+        used = self._session.get_providers()[0]
+        self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if used == _CPU else used
+        self._input, self._output = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        self._io = self._session.io_binding()
+        self._bindings: dict[tuple[tuple[int, ...], tuple[int, ...]], Binding] = {}
+
+    def bind(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Binding:
+        """The arrays for these shapes: allocated on the first call for them, the same ones ever after."""
+        key = (input_shape, output_shape)
+        if key not in self._bindings:
+            self._bindings[key] = Binding(
+                np.zeros(input_shape, _DTYPES[self._input.type]), np.zeros(output_shape, _DTYPES[self._output.type])
+            )
+        return self._bindings[key]
+
+    def run(self, binding: Binding) -> None:
+        """Fills `binding.output` from `binding.input`; no copy on the CPU.
+
+        Raises:
+            ModelOutputError: the model failed, or its output has another shape than `binding.output`.
+        """
+        given, wanted = binding.input, binding.output
+        try:
+            # Bound anew at each run, which costs microseconds: a GPU's copy of the input is taken when it is bound.
+            self._io.bind_input(self._input.name, "cpu", 0, given.dtype.type, given.shape, given.ctypes.data)
+            self._io.bind_output(self._output.name, "cpu", 0, wanted.dtype.type, wanted.shape, wanted.ctypes.data)
+            self._session.run_with_iobinding(self._io)
+        except Exception as error:  # the runtime's own exceptions have no public base class
+            raise ModelOutputError(
+                f"the model failed on {self.provider}: expected {wanted.dtype} {wanted.shape} "
+                f"from {given.dtype} {given.shape}, got {error}"
+            ) from error
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _options(runtime: Any, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = _LOG_ERRORS
+    options.intra_op_num_threads = threads
+    # A spinning wait takes the core that decoder and encoder need, during a run and after it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _cpu_session(runtime: Any, model: bytes, threads: int) -> Any:
+    try:
+        return runtime.InferenceSession(model, _options(runtime, threads), [_CPU])
+    except Exception as error:  # the runtime's own exceptions have no public base class
+        raise WeightsError(
+            f"onnxruntime {runtime.__version__} can't load the model: {error}", hint=f"Update it: {_INSTALL}."
+        ) from error
+
+
+def _cuda_session(runtime: Any, distribution: str, model: bytes, threads: int) -> tuple[Any, str]:
+    """A session that runs on CUDA, or None; and why."""
+    if _CUDA not in runtime.get_available_providers():
+        return None, f"{distribution} {runtime.__version__} is built without CUDA"
+    options = _options(runtime, threads)
+    options.log_severity_level = _LOG_FATAL
+    runtime.set_default_logger_severity(_LOG_FATAL)  # the reason goes to the caller, not onto the terminal
+    printed = io.StringIO()
+    failure = ""
+    session = None
+    try:
+        with contextlib.redirect_stdout(printed):
+            runtime.preload_dlls()  # finds the CUDA libraries that pip installed; prints what it doesn't find
+        # Without fallback: the runtime would otherwise announce one on stdout.
+        session = runtime.InferenceSession(model, options, [_CUDA, _CPU], enable_fallback=0)
+    except Exception as error:  # no driver, no device, no memory: each has its own type
+        failure = str(error)
+    finally:
+        runtime.set_default_logger_severity(_LOG_ERRORS)
+    if session is not None and session.get_providers()[0] == _CUDA:
+        return session, "CUDA came up"
+    missing = printed.getvalue().strip().splitlines()
+    failure = failure or (missing[0] if missing else "the runtime fell back to the CPU without saying why")
+    return None, f"CUDA didn't come up in {distribution} {runtime.__version__}: {failure}"

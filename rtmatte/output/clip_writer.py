@@ -1,0 +1,169 @@
+"""One video stream and its companions in a container that appears only when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.video.stream import VideoStream
+
+from rtmatte.errors import OutputWriteError, UnsupportedOutputError
+from rtmatte.frame import VideoFormat
+from rtmatte.output.companions import Companions
+from rtmatte.output.encoders import EncoderRow
+from rtmatte.output.staging import StagedFile
+
+_LARGEST_TIMESCALE = 1_000_000_000
+"""libvpx refuses finer time bases, and MP4 holds 32 bits."""
+_MILLISECOND_CONTAINERS = (".mkv", ".webm")
+
+
+class ClipWriter:
+    """Encodes frames with one encoder and muxes them, with exactly the time stamps they come with.
+
+    `size_wh` is the coded size. Of `companions_from` (the input file, or None) all that isn't video is carried over.
+    All calls come from one thread, but for `publish` and `discard`, which end it.
+
+    Raises: `OutputExistsError`, `OutputWriteError` (disk full, no permission), `UnsupportedOutputError`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        video: VideoFormat,
+        encoder: EncoderRow,
+        *,
+        size_wh: tuple[int, int],
+        quality: int,
+        companions_from: Path | None,
+        overwrite: bool,
+    ) -> None:
+        self.notices: list[str] = []
+        self._file = StagedFile(target, overwrite=overwrite)
+        self._companions: Companions | None = None
+        self._shift_ticks: int | None = None
+        try:
+            with self._readable_errors():
+                self.time_base = self._output_time_base(video.time_base)
+                self._container = av.open(str(self._file.path), "w", container_options=self._muxer_options(target))
+                self._stream = self._add_video(video, encoder, size_wh, quality)
+                if companions_from is not None:
+                    self._companions = Companions(companions_from, self._container)
+                self._container.start_encoding()
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def encode(self, frame: av.VideoFrame, pts: int, duration: int | None, time_base: Fraction) -> None:
+        """Encodes one frame to be shown from `pts` for `duration`, both in units of `time_base`."""
+        scale = time_base / self.time_base
+        ticks = round(pts * scale)
+        if self._shift_ticks is None:
+            self._begin_at(ticks)
+        frame.pts = ticks + (self._shift_ticks or 0)
+        frame.duration = round(duration * scale) if duration else 0
+        frame.time_base = self.time_base
+        with self._readable_errors():
+            for packet in self._stream.encode(frame):
+                if self._companions is not None and packet.dts is not None:
+                    self._companions.advance(packet.dts * packet.time_base)
+                self._container.mux(packet)
+
+    def publish(self) -> None:
+        """Flushes the encoder, completes the container and gives the file its name."""
+        try:
+            with self._readable_errors():
+                for packet in self._stream.encode(None):
+                    self._container.mux(packet)
+                if self._companions is not None:
+                    self._companions.finish()
+                    self.notices += self._companions.notices
+                self._container.close()
+            self._file.publish()
+        except BaseException:
+            self.discard()
+            raise
+        if self._companions is not None:
+            self._companions.close()
+
+    def discard(self) -> None:
+        """Leaves nothing behind; safe after any failure."""
+        # Closing writes the trailer, which fails on the full disk that may have brought us here.
+        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            self._container.close()
+        if self._companions is not None:
+            self._companions.close()
+        self._file.discard()
+
+    def _add_video(
+        self, video: VideoFormat, encoder: EncoderRow, size_wh: tuple[int, int], quality: int
+    ) -> VideoStream:
+        rate = video.frame_rate_reported or Fraction(30)
+        stream = self._container.add_stream(encoder.name, rate=rate, options=encoder.options(quality))
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height = size_wh
+        context.pix_fmt = encoder.pix_fmt
+        context.time_base = stream.time_base = self.time_base
+        context.sample_aspect_ratio = video.sample_aspect_ratio
+        if encoder.codec == "hevc" and self._file.target.suffix.lower() in (".mp4", ".mov", ".m4v"):
+            context.codec_tag = "hvc1"  # the tag that Apple's players insist on
+        color = video.color
+        context.colorspace, context.color_primaries, context.color_trc = (
+            color.matrix_code,
+            color.primaries_code,
+            color.transfer_code,
+        )
+        if color.range_tagged or color.full_range:
+            context.color_range = 2 if color.full_range else 1
+        return stream
+
+    def _output_time_base(self, time_base: Fraction) -> Fraction:
+        if self._file.target.suffix.lower() in _MILLISECOND_CONTAINERS and 1000 % time_base.denominator:
+            self.notices.append(
+                f"{self._file.target.suffix} keeps times in whole milliseconds: time stamps are rounded to the nearest "
+                "(write .mp4 or .mov to keep them exact)."
+            )
+        if time_base.denominator > _LARGEST_TIMESCALE:
+            self.notices.append(f"Time stamps in units of {time_base} s are rounded to the nearest nanosecond.")
+        return Fraction(1, min(time_base.denominator, _LARGEST_TIMESCALE))
+
+    def _muxer_options(self, target: Path) -> dict[str, str]:
+        if target.suffix.lower() in (".mp4", ".mov", ".m4v"):
+            timescale = str(self.time_base.denominator)
+            # movie_timescale: edit lists (a start other than 0) are in its units, milliseconds unless told.
+            return {"video_track_timescale": timescale, "movie_timescale": timescale, "movflags": "+faststart"}
+        return {}
+
+    def _begin_at(self, ticks: int) -> None:
+        """Containers can't show what comes before time 0: everything is moved by the same amount instead."""
+        self._shift_ticks = max(0, -ticks)
+        if self._shift_ticks:
+            seconds = self._shift_ticks * self.time_base
+            self.notices.append(f"The input starts {float(seconds):.3f} s before time 0: all streams moved by as much.")
+            if self._companions is not None:
+                self._companions.shift_seconds = seconds
+
+    @contextlib.contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        target = self._file.target
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            if isinstance(error, OutputWriteError):
+                raise
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OutputWriteError(
+                    f"Cannot write {target}: {error.strerror or 'no space left'}. Nothing was kept.",
+                    hint="Free some space or write to another disk.",
+                ) from error
+            raise OutputWriteError(f"Cannot write {target}: {error}. Nothing was kept.") from error
+        except ValueError as error:
+            if isinstance(error, UnsupportedOutputError):
+                raise
+            raise UnsupportedOutputError(f"Cannot write {target}: {error}.") from error

@@ -1,0 +1,207 @@
+"""One picture: read, estimate, bring alpha to size, composite, write.
+
+Every full-size array is 8 or 16 bits; anything wider exists for one tile at a time, so that 100 megapixels fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rtmatte.capture.image import DEFAULT_MAX_MEGAPIXELS, Still, read_image, still_from_pil
+from rtmatte.composite.background import Background
+from rtmatte.errors import ModelOutputError, UnreadableInputError
+from rtmatte.frame import F32, I420, U8, Frame
+from rtmatte.matting.matter import Matter
+from rtmatte.output.image import Pixels, check_target, write_image
+
+_TILE_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StillReport:
+    """What was done: `size_wh` of the upright picture, `provider` that the model ran on, sentences for the user."""
+
+    size_wh: tuple[int, int]
+    seconds: float
+    provider: str
+    notices: tuple[str, ...]
+
+
+def process_image(
+    source: str | Path,
+    target: str | Path,
+    *,
+    matter: Matter,
+    background: Background | None = None,
+    max_megapixels: float | None = DEFAULT_MAX_MEGAPIXELS,
+    overwrite: bool = False,
+    quality: int | None = None,
+) -> StillReport:
+    """Takes the background out of a picture file, or puts another one in; the format goes by the target's extension.
+
+    Depth, colour profile, EXIF and resolution are kept as far as the format can; alpha that the picture has already is
+    multiplied in. `background` None leaves it transparent. `quality`, 1 to 100, is for JPEG and makes WebP lossy.
+
+    Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one.
+    """
+    started = time.perf_counter()
+    check_target(target, with_alpha=background is None, overwrite=overwrite)
+    still = read_image(source, max_megapixels=max_megapixels)
+    frame = _frame_of(still)
+    alpha: Pixels | None = _full_size_alpha(_estimated(frame, matter), still)
+    if background is not None:
+        _composite(still, alpha, frame, background)
+        alpha = None
+    del frame  # the 8-bit twin of a 16-bit picture, before the encoder wants memory
+    notices = write_image(
+        target,
+        still.image,
+        alpha,
+        icc_profile=still.icc_profile,
+        exif=still.exif,
+        dpi=still.dpi,
+        quality=quality,
+        overwrite=overwrite,
+    )
+    return StillReport(still.size_wh, time.perf_counter() - started, matter.provider, (*still.notices, *notices))
+
+
+def remove_background(
+    image: str | Path | Image.Image | U8,
+    *,
+    model: str = "u2netp",
+    background: Background | None = None,
+    matter: Matter | None = None,
+) -> U8:
+    """Takes the background out of a picture: a path, a Pillow image, or an array.
+
+    Arrays are uint8 and in RGB order, as everywhere outside OpenCV: (H, W, 3), (H, W, 4) with straight alpha, or grey
+    (H, W). Returns a new (H, W, 4) uint8 RGBA array: straight alpha, black where it is 0; with a `background`, opaque.
+    Files and Pillow images are turned upright; values stay in the picture's own colour space. The model is loaded by
+    every call; for many pictures hand in a `matter`.
+
+    Raises: what `read_image` raises; UnreadableInputError for an array of another shape or type; ModelError.
+    """
+    still = _to_8_bits(_still_of(image))
+    if matter is None:
+        from rtmatte.matting.load import load_matter
+
+        matter = load_matter(model)
+    frame = _frame_of(still)
+    alpha = _full_size_alpha(_estimated(frame, matter), still)
+    if background is not None:
+        _composite(still, alpha, frame, background)
+        alpha = np.full_like(alpha, 255)
+    rgba = cv2.merge([*cv2.split(still.image)[::-1], alpha])
+    rgba[alpha == 0] = 0
+    return rgba
+
+
+def _still_of(image: str | Path | Image.Image | U8) -> Still:
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return still_from_pil(image)
+    shape = image.shape
+    if (
+        image.dtype != np.uint8
+        or len(shape) not in (2, 3)
+        or (len(shape) == 3 and shape[2] not in (3, 4))
+        or not image.size
+    ):
+        raise UnreadableInputError(
+            f"expected a uint8 array of shape (H, W), (H, W, 3) or (H, W, 4), got {image.dtype} {shape}.",
+            hint="Scale other types to 0..255 first.",
+        )
+    rgb = image[..., :3] if len(shape) == 3 else np.broadcast_to(image[..., np.newaxis], (*shape, 3))
+    alpha = np.ascontiguousarray(image[..., 3]) if rgb.shape != shape and len(shape) == 3 else None
+    return Still(image=np.ascontiguousarray(rgb[..., ::-1]), alpha_existing=alpha, depth=8)
+
+
+def _frame_of(still: Still) -> Frame:
+    return Frame(picture=_as_u8(still.image), pts=0, time_base=Fraction(1), index=0)
+
+
+def _estimated(frame: Frame, matter: Matter) -> F32:
+    matter.reset()
+    alpha = matter.estimate(frame)
+    if alpha.ndim != 2 or not alpha.size or not np.isfinite(alpha).all():
+        raise ModelOutputError(f"{matter.name}: expected a finite (h, w) alpha, got {alpha.dtype} {alpha.shape}.")
+    return alpha
+
+
+def _full_size_alpha(estimated: F32, still: Still) -> Pixels:
+    """Alpha at the size and depth of the picture, times the one that it has already.
+
+    Shrinking averages, growing interpolates by cubics, one direction after the other: first all rows to full width,
+    then blocks of columns to full height.
+    """
+    width, height = still.size_wh
+    alpha = np.empty((height, width), still.image.dtype)
+    full_scale = np.float32(np.iinfo(alpha.dtype).max)
+    wide = cv2.resize(estimated, (width, estimated.shape[0]), interpolation=_interpolation(estimated.shape[1], width))
+    columns = max(1, _TILE_PIXELS // height)
+    for left in range(0, width, columns):
+        block = np.s_[:, left : left + columns]
+        narrow = np.ascontiguousarray(wide[block])
+        tile = cv2.resize(narrow, (narrow.shape[1], height), interpolation=_interpolation(len(narrow), height))
+        np.clip(tile, 0, 1, out=tile)
+        if still.alpha_existing is None:
+            tile *= full_scale
+        else:
+            tile *= still.alpha_existing[block]
+        alpha[block] = np.rint(tile, out=tile)
+    return alpha
+
+
+def _interpolation(length: int, wanted: int) -> int:
+    return cv2.INTER_AREA if wanted < length else cv2.INTER_CUBIC
+
+
+def _composite(still: Still, alpha: Pixels, frame: Frame, background: Background) -> None:
+    """Puts the background behind the picture, in place: the exactly rounded αF + (1 − α)B, at the picture's depth."""
+    behind = background.picture_for(frame, _as_u8(alpha))
+    assert not isinstance(behind, I420)  # it is of the same kind as the frame's picture
+    bits = still.depth
+    wide: Any = np.uint16 if bits == 8 else np.uint32
+    opaque = 2**bits - 1
+    for rows in _tiles(alpha):
+        foreground, a = still.image[rows], alpha[rows][..., np.newaxis].astype(wide)
+        # An 8-bit background under a 16-bit picture: 255 becomes 65535.
+        b = behind[rows].astype(wide) * wide(opaque // 255)
+        # As in composite/kernels.py, v / opaque is rounded by shifts, and v never leaves the wide type.
+        v = foreground * a + b * (wide(opaque) - a) + wide(2 ** (bits - 1))
+        foreground[...] = (v + (v >> wide(bits))) >> wide(bits)
+
+
+def _to_8_bits(still: Still) -> Still:
+    existing = None if still.alpha_existing is None else _as_u8(still.alpha_existing)
+    return replace(still, image=_as_u8(still.image), alpha_existing=existing, depth=8)
+
+
+def _as_u8(values: NDArray[Any]) -> U8:
+    """8-bit values as they are, 16-bit ones rounded."""
+    if values.dtype == np.uint8:
+        return values
+    reduced = np.empty(values.shape, np.uint8)
+    for rows in _tiles(values):
+        reduced[rows] = (values[rows].astype(np.uint32) + 128) // 257
+    return reduced
+
+
+def _tiles(array: NDArray[Any]) -> Iterator[slice]:
+    """Slices of rows of about a million pixels."""
+    height, width = array.shape[:2]
+    rows = max(1, _TILE_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, top + rows)

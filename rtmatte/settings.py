@@ -1,0 +1,202 @@
+"""What a user can choose: every default, range and unit in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+from rtmatte.errors import SettingsError
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Fit: TypeAlias = Literal["cover", "contain", "stretch"]
+Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+Encoder: TypeAlias = Literal["auto", "software", "hardware"]
+
+_VIDEO_SUFFIXES = {
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mts",
+    ".ts",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+    ".gif",
+}
+_BLUR_DEFAULT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Transparent:
+    """No background: the result keeps its alpha."""
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """One colour, as (red, green, blue) from 0 to 255 in sRGB."""
+
+    rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Blur:
+    """The room itself, blurred: strength over 0 up to 1; 1 is a Gaussian of 5 % of the frame height."""
+
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A picture from a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A clip from a file, looped."""
+
+    path: Path
+
+
+BackgroundChoice: TypeAlias = Transparent | Color | Blur | ImageFile | VideoFile
+
+
+def parse_background(text: str) -> BackgroundChoice:
+    """Reads a background as users write it.
+
+    `none`; `blur` or `blur:0.7`; a colour as `#rrggbb`, `#rgb` or a CSS name (`green`); else the path of a picture or
+    clip (write `./green` for a file of that name).
+
+    Raises: `SettingsError` for a blur out of range, an impossible colour or a file that isn't there.
+    """
+    from PIL import ImageColor
+
+    word = text.strip().lower()
+    if word == "none":
+        return Transparent()
+    if word == "blur" or word.startswith("blur:"):
+        return Blur(_blur_strength(word))
+    if word.startswith("#") or re.fullmatch(r"[a-z]+", word):
+        try:
+            red, green, blue = ImageColor.getrgb(word)[:3]
+        except ValueError:
+            if word.startswith("#"):
+                raise SettingsError(f"Expected a colour such as #00b140, got {text!r}.") from None
+        else:
+            return Color((red, green, blue))
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise SettingsError(
+            f"Background {text!r} is neither a file nor one of: none, blur, blur:0.1 to blur:1, #rrggbb, a colour name."
+        )
+    return VideoFile(path) if path.suffix.lower() in _VIDEO_SUFFIXES else ImageFile(path)
+
+
+def _blur_strength(word: str) -> float:
+    _, colon, number = word.partition(":")
+    try:
+        strength = float(number) if colon else _BLUR_DEFAULT
+    except ValueError:
+        strength = float("nan")
+    if not 0 < strength <= 1:
+        raise SettingsError(f"Expected a blur strength over 0 and up to 1, such as blur:0.7, got {word!r}.")
+    return strength
+
+
+class _Checked:
+    """Checks every field of a settings dataclass against its `Literal` type or its range, at construction."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for name, (low, high) in self.ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise SettingsError(f"{_option(name)}: expected {low:g} to {high:g}, got {value!r}.")
+        for name, hint in hints.items():
+            allowed = _literals(hint)
+            if allowed and getattr(self, name) not in allowed:
+                names = ", ".join(str(choice) for choice in allowed if choice is not None)
+                raise SettingsError(f"{_option(name)}: expected one of {names}, got {getattr(self, name)!r}.")
+
+
+def _option(name: str) -> str:
+    """The name of a setting as the command line spells it."""
+    return "--" + name.removesuffix("_s").replace("_", "-")
+
+
+def _literals(hint: Any) -> tuple[Any, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if isinstance(hint, UnionType) or get_origin(hint) is not None:
+        members = get_args(hint)
+        if any(get_origin(member) is Literal for member in members):
+            return tuple(v for m in members for v in (get_args(m) if get_origin(m) is Literal else (None,)))
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateSettings(_Checked):
+    """How alpha is estimated: for video and stills alike."""
+
+    model: str = "u2netp"
+    device: Device = "auto"
+    threads: int | None = None
+    """Threads of the model; None: one for each core."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"threads": (1, 256)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings(EstimateSettings):
+    """A run over a recorded clip."""
+
+    background: str = "none"
+    fit: Fit = "cover"
+    """How a picture or clip of another shape fills the frame."""
+    matte: bool = False
+    """Write alpha itself instead of a composite."""
+    smoothing_s: float = 0.06
+    """Time constant of the exponential mask filter in seconds; 0 = off."""
+    codec: Codec | None = None
+    """None: the container's usual one."""
+    quality: int = 70
+    encoder: Encoder = "auto"
+    overwrite: bool = False
+    stall_timeout_s: float = 120.0
+    """A stage that works longer than this on one frame has stalled."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **EstimateSettings.ranges,
+        "smoothing_s": (0, 5),
+        "quality": (1, 100),
+        "stall_timeout_s": (0.1, 86400),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(EstimateSettings):
+    """A run over a still."""
+
+    background: str = "none"
+    fit: Fit = "cover"
+    quality: int = 90
+    max_megapixels: float = 200.0
+    """Larger pictures are refused: a small file can unpack to more than the machine's memory."""
+    overwrite: bool = False
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **EstimateSettings.ranges,
+        "quality": (1, 100),
+        "max_megapixels": (0.000001, 1_000_000),
+    }

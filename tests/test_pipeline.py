@@ -1,0 +1,157 @@
+"""The threads: order, overlap, bounded hand-offs, and every way a run can end early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rtmatte.errors import StageStalledError
+from rtmatte.runs.pipeline import Stage, run_pipeline
+
+STAGES = ["decode", "estimate", "composite", "encode"]
+
+
+def _threads_left() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("rtmatte-")]
+
+
+def test_every_item_goes_through_every_stage_in_order() -> None:
+    out: list[int] = []
+    times = run_pipeline(
+        range(500),
+        "decode",
+        [Stage("double", lambda x: 2 * x), Stage("collect", out.append)],
+        stall_timeout_s=10,
+    )
+    assert out == [2 * x for x in range(500)]
+    assert [t.stage for t in times] == ["decode", "double", "collect"]
+
+
+def test_stages_overlap() -> None:
+    """Two stages that wait for each other to be busy at once can only both finish if they run side by side."""
+    meeting = threading.Barrier(2, timeout=10)
+    met: set[str] = set()
+
+    def meet(name: str) -> None:
+        if len(met) < 2:
+            meeting.wait()
+            met.add(name)
+
+    def first(x: int) -> int:
+        if x == 1:
+            meet("first")
+        return x
+
+    def second(x: int) -> int:
+        if x == 0:
+            meet("second")
+        return x
+
+    run_pipeline(range(3), "s", [Stage("a", first), Stage("b", second)], stall_timeout_s=20)
+    assert met == {"first", "second"}
+
+
+def test_a_slow_stage_bounds_what_is_in_flight() -> None:
+    taken = 0
+    most = 0
+    finished = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for number in range(60):
+            taken += 1
+            yield number
+
+    def slow(x: int) -> None:
+        nonlocal most, finished
+        time.sleep(0.002)
+        most = max(most, taken - finished)
+        finished += 1
+
+    run_pipeline(source(), "s", [Stage("pass", lambda x: x), Stage("slow", slow)], stall_timeout_s=10)
+    assert finished == 60
+    assert most <= 8
+
+
+class Boom(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", STAGES)
+@pytest.mark.parametrize("at_frame", [0, 7])
+def test_an_error_in_any_stage_reaches_the_caller_as_it_was(where: str, at_frame: int) -> None:
+    error = Boom(where)
+
+    def source() -> Iterator[int]:
+        for number in range(100):
+            if where == "decode" and number == at_frame:
+                raise error
+            yield number
+
+    def work(name: str) -> Stage:
+        def run(x: int) -> int:
+            if name == where and x == at_frame:
+                raise error
+            return x
+
+        return Stage(name, run)
+
+    with pytest.raises(Boom) as caught:
+        run_pipeline(source(), "decode", [work(name) for name in STAGES[1:]], stall_timeout_s=10)
+    assert caught.value is error
+    assert _threads_left() == []
+
+
+@pytest.mark.parametrize("where", STAGES)
+def test_a_stalled_stage_is_named(where: str) -> None:
+    released = threading.Event()
+
+    def source() -> Iterator[int]:
+        for number in range(10):
+            if where == "decode" and number == 3:
+                released.wait(30)
+            yield number
+
+    def work(name: str) -> Stage:
+        def run(x: int) -> int:
+            if name == where and x == 3:
+                released.wait(30)
+            return x
+
+        return Stage(name, run)
+
+    try:
+        with pytest.raises(StageStalledError, match=f"The {where} stage made no progress for 0.3 s after 3 frames"):
+            run_pipeline(source(), "decode", [work(name) for name in STAGES[1:]], stall_timeout_s=0.3)
+    finally:
+        released.set()
+
+
+def test_a_source_that_ends_early_ends_the_run() -> None:
+    out: list[int] = []
+    run_pipeline(iter([1, 2]), "s", [Stage("x", out.append)], stall_timeout_s=10)
+    run_pipeline(iter([]), "s", [Stage("x", out.append)], stall_timeout_s=10)
+    assert out == [1, 2]
+
+
+def test_an_interrupt_in_the_caller_ends_all_threads() -> None:
+    def interrupt(_done: int) -> None:
+        raise KeyboardInterrupt
+
+    def endless() -> Iterator[int]:
+        while True:
+            yield 0
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(endless(), "s", [Stage("x", lambda x: x)], stall_timeout_s=10, on_progress=interrupt)
+    assert _threads_left() == []
+
+
+def test_progress_ends_with_the_number_of_items() -> None:
+    seen: list[int] = []
+    run_pipeline(range(20), "s", [Stage("x", lambda x: x)], stall_timeout_s=10, on_progress=seen.append)
+    assert seen[-1] == 20
+    assert seen == sorted(seen)
