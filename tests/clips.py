@@ -30,6 +30,7 @@ from tests.clip_writer import (
     RATE,
     SIZE_WH,
     TICKS,
+    UNTAGGED,
     Audio,
     ClipSpec,
     Subtitles,
@@ -52,6 +53,7 @@ __all__ = [
     "RATE",
     "SIZE_WH",
     "TICKS",
+    "UNTAGGED",
     "Audio",
     "ClipSpec",
     "Subtitles",
@@ -171,7 +173,7 @@ def audio_only(path: Path, **options: Any) -> Path:
 
 
 def zero_frames(path: Path, **options: Any) -> Path:
-    """A video stream that is declared and has no packet, beside an audio stream; .mkv (MP4 leaves such a stream out)."""
+    """A video stream that is declared and has no packet, beside an audio stream; .mkv (MP4 would leave it out)."""
     return write_clip(path, pts=(), audio=[Audio(seconds=0.5)], **options)
 
 

@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent / "golden" / "u2netp_astronaut_alpha.png"
 
 
 def small_upstream() -> onnx.ModelProto:
-    """As upstream's export: fixed size, normalised NCHW input, sizes computed at run time, an output that nobody wants."""
+    """As upstream's: fixed size, normalised NCHW input, sizes computed at run time, an output that nobody wants."""
     rng = np.random.default_rng(0)
     weights = {
         "w1": rng.normal(0, 0.3, (4, 3, 3, 3)),

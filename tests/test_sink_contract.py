@@ -101,7 +101,7 @@ def test_time_bases_are_kept_exactly_in_mp4(tmp_path: Path, time_base: Fraction)
 
 
 def test_the_last_frame_keeps_its_duration(tmp_path: Path) -> None:
-    path = write("h264-mp4", tmp_path, VideoFormat((128, 96), TICKS), VFR_PTS)
+    path = write("matte-mov", tmp_path, VideoFormat((128, 96), TICKS), VFR_PTS)
     assert decode(path).durations_seconds[-1] == 512 * TICKS
 
 

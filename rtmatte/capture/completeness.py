@@ -23,7 +23,7 @@ def is_cut_short(path: Path) -> bool:
         head = file.read(12)
         if head.startswith(_EBML_MAGIC):
             return _matroska_end(file) > size
-        if head.startswith(b"RIFF"):
+        if head.startswith(b"RIFF") and len(head) >= 8:
             return 8 + int(struct.unpack_from("<I", head, 4)[0]) > size
         if head[4:8] in _MP4_BEGINNINGS:
             return any(end > size for kind, end in _mp4_boxes(file, size) if kind in _MP4_PAYLOADS)

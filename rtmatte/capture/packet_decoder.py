@@ -91,6 +91,8 @@ class PacketDecoder:
         """
         import av
 
+        errors, owed = self.errors, self._owed
+        failed = recovered = 0
         with av.open(f"file:{self._path}", metadata_errors="replace") as container:
             stream = container.streams.video[self._container.streams.video.index(self._stream)]
             stream.thread_type = "SLICE"
@@ -99,9 +101,12 @@ class PacketDecoder:
                 errors_before = self.errors
                 for frame in self._decode(stream, packet):
                     if frame.pts is not None and frame.pts > newest_frame_pts:
+                        recovered += 1
                         yield frame
-                if packet.pts is not None and packet.pts <= newest_frame_pts:
-                    self.errors = errors_before  # counted the first time
+                if packet.pts is not None and packet.pts > newest_frame_pts:
+                    failed += self.errors - errors_before
+        # Some of these errors may have been counted the first time: what is owed and didn't come is the limit.
+        self.errors = errors + max(0, min(failed, owed - recovered))
 
 
 def ffmpeg_said(error: BaseException) -> str:

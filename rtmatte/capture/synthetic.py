@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from rtmatte.errors import InputError
 from rtmatte.frame import I420, ColorTags, Frame, Picture, VideoFormat
 from rtmatte.pool import PicturePool
 
@@ -75,6 +76,8 @@ class SyntheticSource:
     """`frame_count` test patterns of a constant frame rate, pts 0, 1, 2, ... in units of one frame, tagged BT.709.
 
     Pictures come from `pool`; with none given, a new one each time.
+
+    Raises: `InputError` while iterating once closed.
     """
 
     def __init__(
@@ -92,13 +95,17 @@ class SyntheticSource:
 
     def __iter__(self) -> Iterator[Frame]:
         for number in range(self._frame_count):
-            if self._closed:
-                raise ValueError("expected an open source, got one that has been closed")
+            self._check_open()
             picture = self._pool.acquire(self.format.size_wh, self.format.color)
             draw_test_pattern(picture, number)
             yield Frame(picture, number, self.format.time_base, number, 1)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("The synthetic source has been closed.", hint="Make a new one.")
+
     def close(self) -> None:
+        """Ends an iteration that goes on; may be called more than once."""
         self._closed = True
 
     def __enter__(self) -> Self:

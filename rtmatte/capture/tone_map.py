@@ -33,7 +33,7 @@ SDR_WHITE_NITS = 203.0
 USUAL_PEAK_NITS = 1000.0
 """Brightest light of a clip that doesn't say its own; also the nominal peak of HLG."""
 
-_LATTICE = 33
+_LATTICE = 65
 _DISPLAY_GAMMA = 2.4
 _LUMINANCE_2020 = np.array([0.2627, 0.6780, 0.0593])
 _LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722])
@@ -162,10 +162,12 @@ class ToneMapper:
 
 
 def write_cube(path: Path, transfer: Transfer, peak_nits: float) -> None:
-    """Writes `sdr_signal` on a lattice of 33³ colours as a .cube table (red fastest)."""
+    """Writes `sdr_signal` on a lattice of 65³ colours as a .cube table (red fastest), four decimals each."""
     axis = np.linspace(0.0, 1.0, _LATTICE)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     table = sdr_signal(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer, peak_nits)
-    with path.open("w", encoding="ascii") as file:
-        file.write(f"LUT_3D_SIZE {_LATTICE}\n")
-        np.savetxt(file, table, fmt="%.7f")
+    words = np.array([f"{number / 10000:.4f} " for number in range(10001)], "S7")
+    # Gathering ready-made words of equal length is ten times as fast as formatting 824 000 numbers.
+    text = words[np.rint(table * 10000).astype(np.intp)].view("S1").reshape(-1, 21)
+    text[:, -1] = b"\n"
+    path.write_bytes(f"LUT_3D_SIZE {_LATTICE}\n".encode() + text.tobytes())

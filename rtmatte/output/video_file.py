@@ -94,7 +94,7 @@ class VideoFileSink:
 
 
 def copy_plane(plane: U8, destination: av.video.plane.VideoPlane) -> None:
-    """Copies an (H, W) array into a plane, whose lines may be padded; one pixel more is filled by repeating the edge."""
+    """Copies (H, W) into a plane, whose lines may be padded; one pixel more is filled by repeating the edge."""
     rows = np.frombuffer(memoryview(destination), np.uint8).reshape(destination.height, destination.line_size)
     height, width = plane.shape
     np.copyto(rows[:height, :width], plane)

@@ -58,15 +58,14 @@ def process_image(
     check_target(target, with_alpha=background is None, overwrite=overwrite)
     still = read_image(source, max_megapixels=max_megapixels)
     frame = _frame_of(still)
-    alpha: Pixels | None = _full_size_alpha(_estimated(frame, matter), still)
+    alpha = _full_size_alpha(_estimated(frame, matter), still)
     if background is not None:
         _composite(still, alpha, frame, background)
-        alpha = None
     del frame  # the 8-bit twin of a 16-bit picture, before the encoder wants memory
     notices = write_image(
         target,
         still.image,
-        alpha,
+        alpha if background is None else None,
         icc_profile=still.icc_profile,
         exif=still.exif,
         dpi=still.dpi,
@@ -102,7 +101,7 @@ def remove_background(
     if background is not None:
         _composite(still, alpha, frame, background)
         alpha = np.full_like(alpha, 255)
-    rgba = cv2.merge([*cv2.split(still.image)[::-1], alpha])
+    rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
     rgba[alpha == 0] = 0
     return rgba
 
@@ -148,7 +147,7 @@ def _full_size_alpha(estimated: F32, still: Still) -> Pixels:
     """
     width, height = still.size_wh
     alpha = np.empty((height, width), still.image.dtype)
-    full_scale = np.float32(np.iinfo(alpha.dtype).max)
+    opaque = 2**still.depth - 1
     wide = cv2.resize(estimated, (width, estimated.shape[0]), interpolation=_interpolation(estimated.shape[1], width))
     columns = max(1, _TILE_PIXELS // height)
     for left in range(0, width, columns):
@@ -156,10 +155,7 @@ def _full_size_alpha(estimated: F32, still: Still) -> Pixels:
         narrow = np.ascontiguousarray(wide[block])
         tile = cv2.resize(narrow, (narrow.shape[1], height), interpolation=_interpolation(len(narrow), height))
         np.clip(tile, 0, 1, out=tile)
-        if still.alpha_existing is None:
-            tile *= full_scale
-        else:
-            tile *= still.alpha_existing[block]
+        np.multiply(tile, opaque if still.alpha_existing is None else still.alpha_existing[block], out=tile)
         alpha[block] = np.rint(tile, out=tile)
     return alpha
 

@@ -1,6 +1,6 @@
 """Makes u2netp_astronaut_alpha.png: what the *upstream* graph says of scikit-image's astronaut at 320x320.
 
-    python tests/golden/make_u2netp_astronaut.py        # from the repository's root; fetches upstream, as the build does
+    python tests/golden/make_u2netp_astronaut.py        # in the repository's root; fetches upstream as the build does
 
 The PNG is 16-bit grey, alpha times 65535. Run through the plain graph with upstream's own normalisation.
 """

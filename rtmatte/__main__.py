@@ -1,0 +1,5 @@
+"""python -m rtmatte"""
+
+from rtmatte.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""rtmatte doctor"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+
+import typer
+
+from rtmatte.errors import RtmatteError
+
+
+def doctor() -> None:
+    """Check what this machine has for rtmatte, and say what to do about what it hasn't."""
+    failed = False
+    for title, check in _CHECKS:
+        try:
+            print(f"ok    {title}: {check()}")
+        except (RtmatteError, ImportError, OSError) as error:
+            failed = True
+            print(f"FAIL  {title}: {error}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _machine() -> str:
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _package() -> str:
+    import rtmatte
+
+    return f"rtmatte {rtmatte.__version__} in {sys.prefix}"
+
+
+def _runtime() -> str:
+    from rtmatte.matting.session import check_runtime
+
+    found = check_runtime()
+    return f"{found.distribution} {found.version}, offers {', '.join(found.providers)}"
+
+
+def _model() -> str:
+    import numpy as np
+
+    from rtmatte.frame import Frame
+    from rtmatte.matting.load import load_matter
+
+    matter = load_matter()
+    matter.estimate(Frame(np.zeros((96, 128, 3), np.uint8), 0, Fraction(1), 0))
+    return f"{matter.name} runs on {matter.provider}"
+
+
+def _weights() -> str:
+    from rtmatte.matting.registry import MODELS
+    from rtmatte.matting.weights import verify
+
+    for spec in MODELS:
+        verify(spec)
+    return f"{', '.join(spec.name for spec in MODELS)} intact"
+
+
+def _encoders() -> str:
+    from rtmatte.output.encoders import ENCODERS, opens
+
+    rows = [row for row in ENCODERS if opens(row, (1280, 720), 70)]
+    hardware = [row.name for row in rows if row.hardware]
+    software = sorted({row.name for row in rows if not row.hardware})
+    return f"hardware: {', '.join(hardware) or 'none opens here'}; software: {', '.join(software)}"
+
+
+def _kernels() -> str:
+    import numpy as np
+
+    from rtmatte.composite.compositor import Compositor
+    from rtmatte.composite.still_background import ColorBackground
+    from rtmatte.frame import I420, ColorTags, Frame
+
+    picture = I420.allocate((64, 48), ColorTags())
+    picture.buffer.fill(128)
+    Compositor(ColorBackground((0, 0, 0))).composite(Frame(picture, 0, Fraction(1), 0), np.ones((48, 64), np.float32))
+    return "compiled and cached"
+
+
+_CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("machine", _machine),
+    ("package", _package),
+    ("model files", _weights),
+    ("inference runtime", _runtime),
+    ("model", _model),
+    ("compositing kernels", _kernels),
+    ("video encoders", _encoders),
+)

@@ -1,0 +1,67 @@
+"""rtmatte image"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from rtmatte.cli import options, speaking
+from rtmatte.settings import ImageSettings
+
+
+def image(
+    source: options.Input,
+    output: options.Output,
+    background: options.Background = ImageSettings.background,
+    fit: options.FitOption = ImageSettings.fit,
+    model: options.Model = ImageSettings.model,
+    device: options.DeviceOption = ImageSettings.device,
+    threads: options.Threads = ImageSettings.threads,
+    quality: Annotated[
+        int | None, typer.Option("--quality", help="1 to 100, for JPEG; makes WebP lossy.")
+    ] = ImageSettings.quality,
+    max_megapixels: Annotated[
+        float, typer.Option("--max-megapixels", help="Refuse larger pictures.")
+    ] = ImageSettings.max_megapixels,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Cut out what stands in front, or put it before a new background.
+
+    rtmatte image portrait.jpg -o portrait.png
+    """
+    from rtmatte.matting.load import load_matter
+    from rtmatte.runs.backgrounds import open_background
+    from rtmatte.runs.stills import process_image
+
+    settings = ImageSettings(
+        background=background,
+        fit=fit,
+        model=model,
+        device=device,
+        threads=threads,
+        quality=quality,
+        max_megapixels=max_megapixels,
+        overwrite=overwrite,
+    )
+    behind = open_background(settings.background, settings.fit)
+    matter = load_matter(settings.model, device=settings.device, threads=settings.threads)
+    report = process_image(
+        source,
+        output,
+        matter=matter,
+        background=behind,
+        max_megapixels=settings.max_megapixels,
+        overwrite=settings.overwrite,
+        quality=settings.quality,
+    )
+    if json:
+        speaking.print_json(asdict(report))
+    elif not quiet:
+        width, height = report.size_wh
+        speaking.say(f"{output}: {width}x{height} in {report.seconds:.2f} s on {report.provider}")
+        for notice in report.notices:
+            speaking.say(f"  note: {notice}")

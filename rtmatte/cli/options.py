@@ -1,0 +1,31 @@
+"""Options that several subcommands share; their defaults are those of `rtmatte.settings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Input = Annotated[Path, typer.Argument(help="The file to read.", show_default=False)]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; its extension chooses the format.")]
+Background = Annotated[
+    str,
+    typer.Option(
+        "-b",
+        "--background",
+        metavar="WHAT",
+        help="none (transparent), blur, blur:0.7, '#00b140', a colour name, or a picture or clip file.",
+    ),
+]
+FitOption = Annotated[
+    Literal["cover", "contain", "stretch"], typer.Option("--fit", help="How a background file fills the frame.")
+]
+Model = Annotated[str, typer.Option("--model", help="The model's name; see 'rtmatte models list'.")]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
+Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]

@@ -1,0 +1,99 @@
+"""How every subcommand talks: errors and progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from rtmatte.errors import RtmatteError
+
+if TYPE_CHECKING:
+    from rtmatte.runs.offline import Progress
+    from rtmatte.runs.report import Report
+
+EXIT_DAMAGED_INPUT = 6
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def say_errors() -> Iterator[None]:
+    """Turns our errors into one or two lines and an exit code; lets everything unexpected through with its traceback.
+
+    SIGTERM is treated as Ctrl-C, so that a stopped run cleans up after itself too.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except RtmatteError as error:
+        say(f"rtmatte: {error.message}")
+        if error.hint:
+            say(f"  {error.hint}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("rtmatte: interrupted; no output was kept.")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def say(text: str) -> None:
+    """One line for the user, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object for machines, on stdout."""
+    print(json.dumps(value, indent=2))
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on stderr with frames, fps, speed against real time and time left; None if `quiet` or not a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total} frames"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(progress: Progress) -> None:
+            frame_rate = progress.frames_done / progress.elapsed_seconds
+            rate = f"{frame_rate:.1f} fps"
+            if progress.duration_seconds and progress.frames_expected:
+                rate += f", {frame_rate * progress.duration_seconds / progress.frames_expected:.2f}x real time"
+            bar.update(task, completed=progress.frames_done, total=progress.frames_expected, rate=rate)
+
+        yield show
+
+
+def report_lines(report: Report) -> list[str]:
+    """The final report for people."""
+    width, height = report.size_wh
+    speed = f", {report.speed:.2f}x real time" if report.speed is not None else ""
+    lines = [
+        f"{report.target}: {report.frames_out} frames of {width}x{height} in {report.seconds:.1f} s "
+        f"({report.frame_rate:.1f} fps{speed})",
+        f"  frames     in {report.frames_in}, out {report.frames_out}, dropped {report.dropped}, "
+        f"damaged {report.damaged}{', INPUT CUT SHORT' if report.truncated else ''}",
+        f"  model      {report.model} on {report.provider}",
+        f"  background {report.background}; encoder {report.encoder}",
+        "  ms a frame (p50/p95) "
+        + "  ".join(f"{stage.stage} {stage.p50_ms:.1f}/{stage.p95_ms:.1f}" for stage in report.stages),
+    ]
+    return lines + [f"  note: {notice}" for notice in report.notices]

@@ -1,0 +1,71 @@
+"""rtmatte video"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from rtmatte.cli import options, speaking
+from rtmatte.settings import VideoSettings
+
+
+def video(
+    source: options.Input,
+    output: options.Output,
+    background: options.Background = VideoSettings.background,
+    fit: options.FitOption = VideoSettings.fit,
+    matte: Annotated[bool, typer.Option("--matte", help="Write alpha itself, lossless (.mkv, .mov).")] = False,
+    model: options.Model = VideoSettings.model,
+    device: options.DeviceOption = VideoSettings.device,
+    threads: options.Threads = VideoSettings.threads,
+    smoothing: Annotated[
+        float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
+    ] = VideoSettings.smoothing_s,
+    codec: Annotated[
+        Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
+        typer.Option("--codec", help="Video codec [default: the container's usual one]."),
+    ] = VideoSettings.codec,
+    quality: Annotated[int, typer.Option("--quality", help="1 (small) to 100 (best).")] = VideoSettings.quality,
+    encoder: Annotated[
+        Literal["auto", "software", "hardware"],
+        typer.Option("--encoder", help="auto tries the hardware and falls back to software."),
+    ] = VideoSettings.encoder,
+    stall_timeout: Annotated[
+        float, typer.Option("--stall-timeout", help="Seconds on one frame after which a run counts as stalled.")
+    ] = VideoSettings.stall_timeout_s,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put a new background behind the people in a clip, or write it transparent, or its matte.
+
+    rtmatte video talk.mp4 -o talk-blurred.mp4 --background blur
+    """
+    from rtmatte.runs.offline import process_video
+
+    with speaking.progress_bar(quiet=quiet) as on_progress:
+        report = process_video(
+            source,
+            output,
+            background=background,
+            fit=fit,
+            matte=matte,
+            model=model,
+            device=device,
+            threads=threads,
+            smoothing_s=smoothing,
+            codec=codec,
+            quality=quality,
+            encoder=encoder,
+            stall_timeout_s=stall_timeout,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    if json:
+        speaking.print_json(report.as_dict())
+    elif not quiet:
+        for line in speaking.report_lines(report):
+            speaking.say(line)
+    if report.truncated or report.damaged:
+        raise typer.Exit(speaking.EXIT_DAMAGED_INPUT)

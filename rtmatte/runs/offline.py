@@ -1,0 +1,212 @@
+"""A recorded clip on a new background: every frame, with its own time stamp, into a file.
+
+decode ──► estimate ──► smooth ──► composite ──► encode         one thread each, see runs/pipeline.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtmatte.capture.source import Source
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.composite.compositor import Compositor
+from rtmatte.errors import OutputExistsError, SettingsError
+from rtmatte.frame import F32, U8, Frame
+from rtmatte.matting.load import load_matter
+from rtmatte.matting.matter import Matter
+from rtmatte.output.matte import MatteSink
+from rtmatte.output.sink import Sink
+from rtmatte.output.video_file import VideoFileSink
+from rtmatte.pool import PicturePool
+from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.pipeline import Stage, run_pipeline
+from rtmatte.runs.report import Report
+from rtmatte.settings import Codec, Device, Encoder, Fit, VideoSettings
+from rtmatte.stats import StageTime
+from rtmatte.temporal.exponential import ExponentialFilter
+from rtmatte.temporal.scene_cut import SceneCutDetector
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; `frames_expected` is the container's claim (None: unknown), `duration_seconds` likewise."""
+
+    frames_done: int
+    frames_expected: int | None
+    duration_seconds: float | None
+    elapsed_seconds: float
+
+
+def process_video(
+    source: str | Path,
+    target: str | Path,
+    *,
+    background: str = VideoSettings.background,
+    fit: Fit = VideoSettings.fit,
+    matte: bool = VideoSettings.matte,
+    model: str = VideoSettings.model,
+    device: Device = VideoSettings.device,
+    threads: int | None = VideoSettings.threads,
+    smoothing_s: float = VideoSettings.smoothing_s,
+    codec: Codec | None = VideoSettings.codec,
+    quality: int = VideoSettings.quality,
+    encoder: Encoder = VideoSettings.encoder,
+    overwrite: bool = VideoSettings.overwrite,
+    stall_timeout_s: float = VideoSettings.stall_timeout_s,
+    matter: Matter | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Puts another background behind the people in a clip and writes it to `target`, the container by its suffix.
+
+    `background`: `"none"` (transparent; .webm, .mov, .mkv), `"blur"`, `"blur:0.7"`, `"#00b140"`, a CSS colour name, or
+    the path of a picture or clip. With `matte`, alpha itself is written, lossless (.mkv, .mov). `matter` replaces the
+    model. Audio, subtitles, chapters and metadata go along. Every other option is a field of `VideoSettings`.
+    `on_progress` is called from this thread about ten times a second.
+
+    Raises: any of `rtmatte.errors`; KeyboardInterrupt. Nothing that looks finished is left behind then.
+    """
+    settings = VideoSettings(
+        background=background,
+        fit=fit,
+        matte=matte,
+        model=model,
+        device=device,
+        threads=threads,
+        smoothing_s=smoothing_s,
+        codec=codec,
+        quality=quality,
+        encoder=encoder,
+        overwrite=overwrite,
+        stall_timeout_s=stall_timeout_s,
+    )
+    source, target = Path(source), Path(target)
+    _refuse_writing_over_the_input(source, target)
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        pool = PicturePool()
+        clip = stack.enter_context(VideoFileSource(source, pool=pool))
+        behind = None if settings.matte else open_background(settings.background, settings.fit)
+        if behind is not None:
+            stack.callback(behind.close)
+        # The sink before the model: a target that can't be written is told at once.
+        sink = stack.enter_context(_open_sink(clip, source, target, settings))
+        matter = matter or load_matter(
+            settings.model,
+            device=settings.device,
+            threads=settings.threads,
+            sample_aspect_ratio=clip.format.sample_aspect_ratio,
+        )
+        composited = _Composited(Compositor(behind), keep_alpha=behind is None)
+        stages = _run(clip, matter, composited, sink, pool, settings, begun, on_progress)
+    seconds = time.monotonic() - begun
+    return Report(
+        source=str(source),
+        target=str(target),
+        size_wh=clip.format.size_wh,
+        frames_in=composited.frames,
+        frames_out=composited.frames,
+        dropped=0,
+        damaged=clip.damaged,
+        truncated=clip.truncated,
+        seconds=seconds,
+        frame_rate=composited.frames / seconds,
+        speed=clip.duration_seconds / seconds if clip.duration_seconds else None,
+        model=matter.name,
+        provider=matter.provider,
+        encoder=sink.encoder,
+        background="matte" if settings.matte else behind.name if behind is not None else "none",
+        stages=tuple(stages),
+        notices=tuple(clip.notices) + tuple(sink.notices),
+    )
+
+
+def _refuse_writing_over_the_input(source: Path, target: Path) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputExistsError(f"Input and output are the same file: {target}.", hint="Choose another name.")
+
+
+def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: VideoSettings) -> Sink:
+    if settings.matte:
+        if settings.codec is not None:
+            raise SettingsError("--matte chooses its own lossless codec: expected no --codec, got one.")
+        return MatteSink(target, clip.format, overwrite=settings.overwrite)
+    return VideoFileSink(
+        target,
+        clip.format,
+        codec=settings.codec,
+        quality=settings.quality,
+        encoder=settings.encoder,
+        keep_alpha=settings.background.strip().lower() == "none",
+        companions_from=source,
+        overwrite=settings.overwrite,
+    )
+
+
+@dataclass(slots=True)
+class _Matted:
+    """A frame with its alpha, (h, w) at the matter's resolution, on their way between stages."""
+
+    frame: Frame
+    alpha: F32
+
+
+class _Composited:
+    """The composite stage: the frame's picture becomes the composite, in place."""
+
+    def __init__(self, compositor: Compositor, *, keep_alpha: bool) -> None:
+        self._compositor = compositor
+        self._keep_alpha = keep_alpha
+        self.frames = 0
+
+    def __call__(self, matted: _Matted) -> tuple[Frame, U8 | None]:
+        alpha_u8 = self._compositor.composite(matted.frame, matted.alpha)
+        self.frames += 1
+        # The compositor's buffer is overwritten by the next frame while the encoder still reads this one's.
+        return matted.frame, alpha_u8.copy() if self._keep_alpha else None
+
+
+def _run(
+    clip: Source,
+    matter: Matter,
+    composited: _Composited,
+    sink: Sink,
+    pool: PicturePool,
+    settings: VideoSettings,
+    begun: float,
+    on_progress: Callable[[Progress], None] | None,
+) -> list[StageTime]:
+    smoother = ExponentialFilter(settings.smoothing_s)
+    cuts = SceneCutDetector()
+
+    def estimate(frame: Frame) -> _Matted:
+        # A copy: the matter overwrites its own while the next stage still reads.
+        return _Matted(frame, matter.estimate(frame).copy())
+
+    def smooth(matted: _Matted) -> _Matted:
+        cut = cuts.is_cut(matted.frame.picture)
+        np.copyto(matted.alpha, smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=cut))
+        return matted
+
+    def encode(finished: tuple[Frame, U8 | None]) -> None:
+        frame, alpha_u8 = finished
+        sink.send(frame, alpha_u8)
+        pool.release(frame.picture)
+
+    def tell(frames_done: int) -> None:
+        if on_progress is not None:
+            elapsed = time.monotonic() - begun
+            on_progress(Progress(frames_done, clip.frames_expected, clip.duration_seconds, elapsed))
+
+    return run_pipeline(
+        clip,
+        "decode",
+        [Stage("estimate", estimate), Stage("smooth", smooth), Stage("composite", composited), Stage("encode", encode)],
+        stall_timeout_s=settings.stall_timeout_s,
+        on_progress=tell,
+    )

@@ -1,0 +1,132 @@
+"""What every `Matter` must do, run over every one that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rtmatte.frame import I420, ColorTags, Frame, Picture
+from rtmatte.matting.matter import Matter
+from rtmatte.matting.recorded import RecordedAlpha
+from rtmatte.matting.registry import MODELS, find_model
+from rtmatte.matting.session import OnnxSession
+from rtmatte.matting.u2net import U2Net
+from rtmatte.matting.weights import read_verified
+
+SIZES = [(1, 1), (2, 2), (3, 7), (64, 48), (127, 95), (1, 90), (90, 1), (641, 361)]
+
+
+@lru_cache(maxsize=1)
+def _session() -> OnnxSession:
+    return OnnxSession(read_verified(find_model("u2netp")), device="cpu", threads=1)
+
+
+def _u2net() -> Matter:
+    return U2Net(_session(), long_side=64)
+
+
+def _recorded_floats() -> Matter:
+    rng = np.random.default_rng(0)
+    return RecordedAlpha([rng.random((20 + i, 30), dtype=np.float32) for i in range(8)])
+
+
+def _recorded_bytes() -> Matter:
+    return RecordedAlpha(np.random.default_rng(0).integers(0, 256, (8, 20, 30), dtype=np.uint8))
+
+
+def _recorded_stream() -> Matter:
+    rng = np.random.default_rng(0)
+    return RecordedAlpha(rng.random((20 + i, 30), dtype=np.float32) for i in range(8))
+
+
+MATTERS: dict[str, Callable[[], Matter]] = {
+    "u2net": _u2net,
+    "recorded floats": _recorded_floats,
+    "recorded bytes": _recorded_bytes,
+    "recorded stream": _recorded_stream,
+}
+
+
+@pytest.fixture(params=list(MATTERS))
+def matter(request: pytest.FixtureRequest) -> Matter:
+    return MATTERS[request.param]()
+
+
+def frame_of(size_wh: tuple[int, int], kind: str = "bgr", index: int = 0) -> Frame:
+    """A dark disc on a light ramp, a little different in each frame."""
+    width, height = size_wh
+    yy, xx = np.mgrid[0:height, 0:width]
+    inside = (xx - width / 2) ** 2 + (yy - height / 2) ** 2 < (min(size_wh) / 3) ** 2
+    grey = np.where(inside, 40 + 5 * index, 150 + 80 * xx / width).astype(np.uint8)
+    picture: Picture
+    if kind == "bgr":
+        picture = np.ascontiguousarray(np.stack([grey, grey, grey], -1))
+    else:
+        picture = I420.allocate(size_wh, ColorTags(matrix_code=1))
+        picture.y[:], picture.u[:], picture.v[:] = grey, 110, 150
+    return Frame(picture, pts=index, time_base=Fraction(1, 25), index=index)
+
+
+def check_alpha(alpha: NDArray[np.float32]) -> None:
+    assert isinstance(alpha, np.ndarray)
+    assert alpha.ndim == 2
+    assert alpha.size > 0
+    assert alpha.dtype == np.float32
+    assert np.isfinite(alpha).all()
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    assert alpha.flags.c_contiguous
+
+
+def test_every_family_is_under_contract() -> None:
+    assert {spec.family for spec in MODELS} <= MATTERS.keys()
+
+
+def test_it_is_a_matter(matter: Matter) -> None:
+    assert isinstance(matter, Matter)
+    assert matter.name
+    assert matter.provider
+
+
+@pytest.mark.parametrize("kind", ["bgr", "i420"])
+@pytest.mark.parametrize("size_wh", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_any_size_of_either_kind_gives_an_alpha(matter: Matter, size_wh: tuple[int, int], kind: str) -> None:
+    check_alpha(matter.estimate(frame_of(size_wh, kind)))
+
+
+def test_frames_in_order_with_changing_sizes(matter: Matter) -> None:
+    for index, size_wh in enumerate(SIZES):
+        check_alpha(matter.estimate(frame_of(size_wh, "i420" if index % 3 else "bgr", index)))
+
+
+def test_the_same_frame_gives_the_same_alpha_also_after_reset(matter: Matter) -> None:
+    first = matter.estimate(frame_of((64, 48))).copy()
+    np.testing.assert_array_equal(matter.estimate(frame_of((64, 48))), first)
+    matter.reset()
+    np.testing.assert_array_equal(matter.estimate(frame_of((64, 48))), first)
+
+
+@pytest.mark.parametrize("make", MATTERS.values(), ids=MATTERS.keys())
+def test_writing_into_the_returned_alpha_does_no_harm(make: Callable[[], Matter]) -> None:
+    """The array is the matter's buffer, so that a caller may work in place: nothing of it may come back later."""
+    untouched, scribbled = make(), make()
+    for index in range(4):
+        expected = untouched.estimate(frame_of((64, 48), index=index)).copy()
+        alpha = scribbled.estimate(frame_of((64, 48), index=index))
+        np.testing.assert_array_equal(alpha, expected)
+        alpha[:] = 0.5
+
+
+def test_the_frame_is_left_as_it_was(matter: Matter) -> None:
+    for kind in ("bgr", "i420"):
+        frame = frame_of((64, 48), kind)
+        pixels = frame.picture.buffer if isinstance(frame.picture, I420) else frame.picture
+        before = pixels.copy()
+        pixels.flags.writeable = False
+        matter.estimate(frame)
+        np.testing.assert_array_equal(pixels, before)
