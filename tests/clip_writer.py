@@ -37,7 +37,7 @@ DrawFrame = Callable[[I420, int], None]
 
 _LOSSLESS: dict[str, dict[str, str]] = {
     "libx264": {"preset": "ultrafast", "crf": "12", "threads": "1", "g": "12", "bf": "0"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:lossless=1:pools=none:frame-threads=1"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:lossless=1:bframes=0:pools=none:frame-threads=1"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "threads": "1"},
     "ffv1": {"slicecrc": "1", "level": "3", "g": "1"},
 }

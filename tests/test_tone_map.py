@@ -118,7 +118,7 @@ def test_the_mastering_peak_is_read_and_used(tmp_path: Path) -> None:
         tmp_path / "a.mp4",
         frame_count=2,
         codec_options={
-            "x265-params": "log-level=none:lossless=1:pools=none:frame-threads=1:max-cll=600,400:"
+            "x265-params": "log-level=none:lossless=1:bframes=0:pools=none:frame-threads=1:max-cll=600,400:"
             "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,1)"
         },
     )

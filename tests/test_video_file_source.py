@@ -82,7 +82,7 @@ def test_rgb_becomes_what_its_size_calls_for(
 ) -> None:
     colors = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 120, 60), (30, 60, 220)]
     rgb = np.repeat(np.array([colors], np.uint8), 16, axis=1).repeat(height, axis=0)
-    path = tmp_path / "a.mkv"
+    path = tmp_path / ("a.mkv" if codec == "ffv1" else "a.avi")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = rgb.shape[1], height, pix_fmt

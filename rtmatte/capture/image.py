@@ -219,8 +219,12 @@ def _is_reduced(picture: TiffImagePlugin.TiffImageFile) -> bool:
 
 def _deep_tiff(picture: TiffImagePlugin.TiffImageFile) -> OpenCvReading | None:
     tags = picture.tag_v2
-    bits, layout = set(tags.get(_TIFF_BITS, ())), tags.get(_TIFF_PLANAR, _CONTIGUOUS)
-    if bits != {16} or layout != _CONTIGUOUS or tags.get(_TIFF_PHOTOMETRIC) != _RGB:
+    if tags.get(_TIFF_PLANAR, _CONTIGUOUS) != _CONTIGUOUS:
+        # Both libraries take the 16-bit planes for interleaved or 8-bit values, and say nothing.
+        raise UnreadableInputError(
+            "expected a 16-bit TIFF with interleaved channels, got separate planes.", hint="Save it interleaved."
+        )
+    if set(tags.get(_TIFF_BITS, ())) != {16} or tags.get(_TIFF_PHOTOMETRIC) != _RGB:
         return None
     extra = tags.get(_TIFF_EXTRA_SAMPLES, (0,))[0]
     return OpenCvReading(has_alpha=extra in (_PREMULTIPLIED, _UNASSOCIATED), premultiplied=extra == _PREMULTIPLIED)

@@ -93,7 +93,11 @@ def _grey_curve(icc_profile: bytes) -> NDArray[np.uint16]:
     curve passes k − 1/2, and between the 255 steps it is interpolated.
     """
     transform = ImageCms.buildTransform(
-        ImageCms.ImageCmsProfile(io.BytesIO(icc_profile)), ImageCms.createProfile("sRGB"), "I;16", "RGB"
+        ImageCms.ImageCmsProfile(io.BytesIO(icc_profile)),
+        ImageCms.createProfile("sRGB"),
+        "I;16",
+        "RGB",
+        flags=ImageCms.Flags.NOOPTIMIZE,  # else the curve is sampled at a few points, and lost in the shadows
     )
     ramp = Image.frombytes("I;16", (256, 256), np.arange(65536, dtype="<u2").tobytes())
     converted = ImageCms.applyTransform(ramp, transform)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rtmatte.composite.fitting import Fit, Fitter
 from rtmatte.errors import NoFramesError
-from rtmatte.frame import U8, Frame, Picture
+from rtmatte.frame import I420, U8, Frame, Picture, picture_size_wh
 
 
 class Clip(Protocol):
@@ -23,10 +23,10 @@ class VideoBackground:
     """Shows the picture of a clip that is current as long after the clip's start as the frame is after the first frame.
 
     The clip is decoded forward only and opened anew for each loop. A loop lasts from the first time stamp to the end of
-    the last frame; a clip of a single frame stands still. Non-square pixels are shown as square ones. Owned by one
-    thread; allocates when the frame's size or colours change.
+    the last frame; a clip of a single frame stands still. Owned by one thread; allocates when the frame's size or
+    colours change.
 
-    Raises: NoFramesError, from the first `picture_for`, for a clip without a frame; whatever the clip itself raises.
+    Raises: `NoFramesError`, from the first `picture_for`, for a clip without a frame; whatever the clip itself raises.
     """
 
     def __init__(self, open_clip: Callable[[], Clip], fit: Fit = "cover", *, name: str = "video") -> None:
@@ -35,29 +35,70 @@ class VideoBackground:
         self._fitter = Fitter(fit)
         self._clip: Clip | None = None
         self._frames: Iterator[Frame] = iter(())
-        self._next: Frame | None = None  # decoded, its time not come yet; valid because nothing was asked for since
-        self._clip_start = Fraction(0)
-        self._last_pts = Fraction(0)
-        self._last_duration = Fraction(0)
-        self._loop_duration: Fraction | None = None  # known once the clip was read to its end
-        self._loop = 0
+        self._next: Frame | None = None
+        """Decoded, its time not come yet; valid because nothing was asked of the clip since."""
+        self._clip_begin = Fraction(0)
+        self._clip_end = Fraction(0)
+        self._loop_begin = Fraction(0)
+        """When the running loop began, in seconds after the first frame."""
         self._origin: Fraction | None = None
         self._shown: Picture | None = None
-        self._shown_pts = Fraction(0)
 
     def picture_for(self, frame: Frame, alpha_u8: U8) -> Picture:  # noqa: ARG002 - of the protocol
         if self._origin is None:
             self._origin = frame.pts_seconds
         elapsed = max(frame.pts_seconds - self._origin, Fraction(0))
-        self._seek(elapsed, frame.picture)
-        if self._shown is None or not _fits(self._shown, frame.picture):
-            self._rewind()
-            self._seek(elapsed, frame.picture)
+        if self._shown is None or not _same_form(self._shown, frame.picture) or elapsed < self._loop_begin:
+            self._begin_loop(Fraction(0), frame.picture)
+        self._advance(elapsed, frame.picture)
         assert self._shown is not None
         return self._shown
 
     def close(self) -> None:
-        self._next, self._frames = None, iter(())
+        self._next, self._frames, self._shown = None, iter(()), None
         if self._clip is not None:
             self._clip.close()
             self._clip = None
+
+    def _advance(self, elapsed: Fraction, like: Picture) -> None:
+        """Decodes until the picture of that time is the one shown."""
+        while True:
+            if self._next is not None:
+                if self._next.pts_seconds - self._clip_begin > elapsed - self._loop_begin:
+                    return
+                self._show_next(like)
+                continue
+            length = self._clip_end - self._clip_begin
+            if length <= 0 or elapsed - self._loop_begin < length:
+                return
+            # Whole loops are skipped at once: after a long gap the clip isn't decoded through again and again.
+            self._begin_loop(self._loop_begin + length * ((elapsed - self._loop_begin) // length), like)
+
+    def _begin_loop(self, loop_begin: Fraction, like: Picture) -> None:
+        self.close()
+        self._clip = self._open_clip()
+        self._frames = iter(self._clip)
+        self._next = next(self._frames, None)
+        if self._next is None:
+            raise NoFramesError(f"The background clip {self.name} has no frame: expected at least one.")
+        self._loop_begin = loop_begin
+        self._clip_begin = self._next.pts_seconds
+        self._show_next(like)
+
+    def _show_next(self, like: Picture) -> None:
+        frame = self._next
+        assert frame is not None
+        self._shown = self._fitter.make(frame.picture, like)
+        shown_at, duration = frame.pts_seconds, frame.duration
+        self._next = next(self._frames, None)
+        if self._next is None:
+            # A last frame without a duration lasts as long as the mean of the others.
+            index = max(1, frame.index)
+            mean = (shown_at - self._clip_begin) / index
+            self._clip_end = shown_at + (duration * frame.time_base if duration else mean)
+
+
+def _same_form(shown: Picture, wanted: Picture) -> bool:
+    if isinstance(shown, I420) and isinstance(wanted, I420):
+        return shown.size_wh == wanted.size_wh and shown.color == wanted.color
+    return isinstance(shown, I420) == isinstance(wanted, I420) and picture_size_wh(shown) == picture_size_wh(wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rtmatte.capture.image import read_image
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.background import Background
@@ -23,7 +25,9 @@ def open_background(text: str, fit: Fit) -> Background | None:
         case Blur(strength):
             return BlurBackground(strength)
         case ImageFile(path):
-            return ImageBackground(as_8_bit(read_image(path).image), fit, name=path.name)
+            still = read_image(path)
+            image_bgr = (still.image >> (still.depth - 8)).astype(np.uint8)
+            return ImageBackground(image_bgr, fit, name=path.name)
         case VideoFile(path):
             VideoFileSource(path).close()  # a file that isn't a clip is told now, not at the first frame
             return VideoBackground(lambda: VideoFileSource(path, pool=PicturePool()), fit, name=path.name)

@@ -9,7 +9,7 @@ from rtmatte.frame import I420, U8, Picture
 
 _SMALL_WH = (64, 36)
 _THRESHOLD = 0.4
-"""Between what 17 real clips showed: 0.27 at most within a shot (fast zoom), 0.52 at least across joins of two clips."""
+"""Between what 17 real clips showed: 0.27 at most within a shot (a fast zoom), 0.52 at least where two were joined."""
 _LEAST_CONTRAST = 4.0
 
 
