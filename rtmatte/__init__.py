@@ -61,13 +61,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "I420",
     "BlurBackground",
     "ColorBackground",
     "ColorTags",
     "Compositor",
     "ExponentialFilter",
     "Frame",
-    "I420",
     "ImageBackground",
     "MatteSink",
     "Progress",

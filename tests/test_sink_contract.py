@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -138,7 +137,7 @@ def test_an_existing_target_is_refused_and_kept(sink_name: str, tmp_path: Path) 
     with pytest.raises(OutputExistsError, match="overwrite it with -y"):
         open_sink(path, VideoFormat((128, 96), TICKS))
     assert path.read_bytes() == b"precious"
-    assert os.listdir(tmp_path) == [path.name]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("after_frames", [0, 3])
@@ -150,12 +149,12 @@ def test_a_failed_run_leaves_nothing(sink_name: str, tmp_path: Path, after_frame
             sink.send(frame, alpha_u8)
         assert not (tmp_path / f"out{suffix}").exists()
         raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_is_named(sink_name: str, tmp_path: Path) -> None:
     suffix, open_sink = SINKS[sink_name]
-    with pytest.raises(OutputWriteError, match="folder .*nowhere does not exist"):
+    with pytest.raises(OutputWriteError, match=r"folder .*nowhere does not exist"):
         open_sink(tmp_path / "nowhere" / f"out{suffix}", VideoFormat((128, 96), TICKS))
 
 
@@ -166,7 +165,7 @@ def test_an_unknown_container_is_refused(tmp_path: Path) -> None:
         MatteSink(tmp_path / "a.mp4", VideoFormat((128, 96), TICKS))
     with pytest.raises(UnsupportedOutputError, match="--background"):
         VideoFileSink(tmp_path / "a.mp4", VideoFormat((128, 96), TICKS), keep_alpha=True)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_color_tags_are_written(tmp_path: Path) -> None:

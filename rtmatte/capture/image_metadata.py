@@ -73,7 +73,8 @@ def _dpi(picture: Image.Image, *, swapped: bool) -> tuple[float, float] | None:
     dpi = picture.info.get("dpi")
     if dpi is None:
         return None
+    # Of a TIFF that names no resolution, Pillow says 1.
     horizontal, vertical = (float(value) for value in dpi)
-    if not (math.isfinite(horizontal) and math.isfinite(vertical) and horizontal > 0 and vertical > 0):
+    if not (math.isfinite(horizontal) and math.isfinite(vertical) and min(horizontal, vertical) > 1):
         return None
     return (vertical, horizontal) if swapped else (horizontal, vertical)

@@ -22,7 +22,7 @@ def list_models() -> None:
     from rtmatte.matting.registry import MODELS
 
     for spec in MODELS:
-        print(f"{spec.name}\t{spec.bytes / 1e6:.1f} MB\t{spec.licence}\t{spec.task}")
+        print(f"{spec.name}\t{spec.size_bytes / 1e6:.1f} MB\t{spec.licence}\t{spec.task}")
 
 
 @app.command("info")
@@ -34,7 +34,7 @@ def info(name: Name) -> None:
 
     spec = find_model(name)
     for field in fields(spec):
-        print(f"{field.name:8} {getattr(spec, field.name)}")
+        print(f"{field.name:10} {getattr(spec, field.name)}")
 
 
 @app.command("verify")

@@ -21,7 +21,7 @@ _RED_AND_BLUE_WEIGHTS: dict[Matrix, tuple[float, float]] = {
 
 
 def yuv_from_bgr_matrix(color: ColorTags, height: int) -> NDArray[np.float64]:
-    """The affine map from (B, G, R, 1), 0..255, to the (Y, U, V) code values of a clip of that height: (3, 4) float64."""
+    """The affine map from (B, G, R, 1), 0..255, to a clip's code values (Y, U, V) at that height: (3, 4) float64."""
     red, blue = _RED_AND_BLUE_WEIGHTS[color.matrix(height)]
     luma = np.array([blue, 1 - red - blue, red])
     u = (np.array([1.0, 0, 0]) - luma) / (2 * (1 - blue))

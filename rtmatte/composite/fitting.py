@@ -29,7 +29,7 @@ class Fitter:
         self._scratch: Picture | None = None
 
     def make(self, source: Picture, like: Picture) -> Picture:
-        """`source` in the kind, size and colours of `like`; belongs to the fitter and is overwritten by the next call."""
+        """`source` in the kind, size and colours of `like`; belongs to the fitter, overwritten by the next call."""
         size_wh = picture_size_wh(like)
         source_height = picture_size_wh(source)[1]
         if isinstance(like, I420):

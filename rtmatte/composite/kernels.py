@@ -109,7 +109,7 @@ def _code_value(value: np.float32) -> np.uint8:
 
 @njit(inline="always")
 def _row(m: F32, row: int, a: np.float32, b: np.float32, c: np.float32) -> np.float32:
-    return m[row, 0] * a + m[row, 1] * b + m[row, 2] * c + m[row, 3]
+    return np.float32(m[row, 0] * a + m[row, 1] * b + m[row, 2] * c + m[row, 3])
 
 
 @njit(nogil=True, cache=True)
@@ -144,7 +144,7 @@ def bgr_from_i420(y: U8, u: U8, v: U8, bgr: U8, m: F32) -> None:
 
 @njit(nogil=True, cache=True)
 def recolor_i420(y: U8, u: U8, v: U8, m: F32) -> None:
-    """Changes matrix and range in place by `m`, (3, 4) float32 rows Y, U, V over (Y, U, V, 1), its chroma rows free of Y."""
+    """Changes matrix and range in place by `m`, (3, 4) float32 rows Y, U, V over (Y, U, V, 1), chroma free of Y."""
     height, width = y.shape
     for cy in range(u.shape[0]):
         y1 = min(2 * cy + 2, height)

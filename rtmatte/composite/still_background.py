@@ -41,7 +41,8 @@ class ImageBackground:
     def __init__(self, image_bgr: U8, fit: Fit = "cover", *, name: str = "image") -> None:
         if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8 or not image_bgr.size:
             raise SettingsError(
-                f"the background image is not a picture: expected (H, W, 3) uint8, got {image_bgr.shape} {image_bgr.dtype}"
+                "the background image is not a picture: expected (H, W, 3) uint8, "
+                f"got {image_bgr.shape} {image_bgr.dtype}"
             )
         self.name = name
         self._image_bgr = image_bgr

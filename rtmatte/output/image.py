@@ -20,6 +20,7 @@ Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 _STRIP_PIXELS = 1 << 18
 _JPEG_QUALITY = 95
+_WEBP_EFFORT = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +156,8 @@ def _write_with_pillow(
     given = {name: value for name, value in metadata.items() if value is not None}
     if kind is _JPEG:
         picture.save(file, "JPEG", quality=quality or _JPEG_QUALITY, subsampling=0, **given)
+    elif quality is None:
+        # The effort of lossless WebP; `exact` leaves the black under zero alpha as it is.
+        picture.save(file, "WEBP", lossless=True, quality=_WEBP_EFFORT, exact=True, **given)
     else:
-        picture.save(file, "WEBP", lossless=quality is None, quality=quality or 75, **given)
+        picture.save(file, "WEBP", quality=quality, **given)

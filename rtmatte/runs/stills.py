@@ -124,7 +124,7 @@ def _still_of(image: str | Path | Image.Image | U8) -> Still:
         )
     rgb = image[..., :3] if len(shape) == 3 else np.broadcast_to(image[..., np.newaxis], (*shape, 3))
     alpha = np.ascontiguousarray(image[..., 3]) if rgb.shape != shape and len(shape) == 3 else None
-    return Still(image=np.ascontiguousarray(rgb[..., ::-1]), alpha_existing=alpha, depth=8)
+    return Still(image=np.array(rgb[..., ::-1], order="C"), alpha_existing=alpha, depth=8)
 
 
 def _frame_of(still: Still) -> Frame:
