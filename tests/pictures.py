@@ -49,7 +49,7 @@ def stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(np.stack(planes, axis=2).reshape(*planes[0].shape, *upright.shape[2:]))
 
 
-def exif_bytes(orientation: int = 1, **sizes: int) -> bytes:
+def exif_bytes(orientation: int = 1) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", orientation
     exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0x927C: b"secret preview", 0xA002: 1, 0xA003: 2}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image
 
 from rtmatte.capture.image import Still, read_image, still_from_pil
 from rtmatte.errors import ImageTooLargeError, InputNotFoundError, UnreadableInputError
@@ -18,6 +18,7 @@ from tests import pictures
 from tests.pictures import corners, noise, png_bytes, save, stored, tiff_bytes
 
 ORIENTATIONS = range(1, 9)
+HAS_AVIF = ".avif" in Image.registered_extensions()
 
 
 def rgb(still: Still) -> np.ndarray:
@@ -126,7 +127,7 @@ def test_other_lossless_formats(tmp_path: Path, kind: str, options: dict[str, ob
     assert still.notices == ()
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.skipif(not HAS_AVIF, reason="this Pillow has no AVIF")
 def test_avif_keeps_alpha(tmp_path: Path) -> None:
     alpha = np.zeros((48, 80), np.uint8)
     alpha[:, 40:] = 255
@@ -166,7 +167,7 @@ def test_16_bit_cmyk_is_read_at_8_bits_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "TIFF", "PNG16", "TIFF16", "AVIF"])
 def test_every_orientation_comes_out_upright(tmp_path: Path, kind: str, orientation: int) -> None:
-    if kind == "AVIF" and not features.check("avif"):
+    if kind == "AVIF" and not HAS_AVIF:
         pytest.skip("this Pillow has no AVIF")
     upright = corners()
     lying = stored(upright, orientation)
@@ -306,6 +307,11 @@ def test_a_tiff_hands_on_names_but_not_its_layout(tmp_path: Path) -> None:
     exif.load(still.exif)
     assert set(exif) == {0x010F, 0x0112, 0x8769, 0x8825}
     assert still.dpi == (300, 150)
+
+
+def test_a_file_that_names_no_resolution_has_none(tmp_path: Path) -> None:
+    for name, data in (("a.png", png_bytes(noise(2, 2))), ("a.tif", tiff_bytes(noise(2, 2)))):
+        assert read_image(save(tmp_path / name, data)).dpi is None
 
 
 def test_resolution_turns_with_the_picture(tmp_path: Path) -> None:

@@ -99,9 +99,10 @@ def test_time_bases_are_kept_exactly_in_mp4(tmp_path: Path, time_base: Fraction)
     assert decode(path).pts_seconds == [p * time_base for p in pts]
 
 
-def test_the_last_frame_keeps_its_duration(tmp_path: Path) -> None:
-    path = write("matte-mov", tmp_path, VideoFormat((128, 96), TICKS), VFR_PTS)
-    assert decode(path).durations_seconds[-1] == 512 * TICKS
+@pytest.mark.parametrize("name", ["h264-mp4", "matte-mov"])
+def test_the_last_frame_keeps_its_duration(name: str, tmp_path: Path) -> None:
+    path = write(name, tmp_path, VideoFormat((128, 96), TICKS), VFR_PTS)
+    assert decode(path).durations_seconds[-1] == 512 * TICKS  # not 1 / frame rate
 
 
 def test_times_before_zero_are_moved_with_a_notice(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def read_image(path: str | Path, *, max_megapixels: float | None = DEFAULT_MAX_M
         with Image.open(path, formats=_available_formats()) as picture:
             _check_size(str(path), picture.size, max_megapixels)
             picture.load()  # also when OpenCV decodes: this is what notices a truncated file
-            header = _header(picture, _png_form(path) if picture.format == "PNG" else None)
+            header = _header(str(path), picture, _png_form(path) if picture.format == "PNG" else None)
             if header.opencv is None:
                 return _gathered(header, pillow_strips(picture, header.plan, has_alpha=header.has_alpha))
         del picture  # its pixels, before the full-depth ones are decoded
@@ -103,7 +103,7 @@ def still_from_pil(picture: Image.Image) -> Still:
     """
     with _pillow_without_limits(), _damage_reported("the given picture"):
         picture.load()
-        header = _header(picture, None)
+        header = _header("the given picture", picture, None)
         return _gathered(header, pillow_strips(picture, header.plan, has_alpha=header.has_alpha))
 
 
@@ -158,9 +158,9 @@ def _check_size(name: str, size_wh: tuple[int, int], max_megapixels: float | Non
         )
 
 
-def _header(picture: Image.Image, png_form: tuple[int, int] | None) -> _Header:
+def _header(name: str, picture: Image.Image, png_form: tuple[int, int] | None) -> _Header:
     """Looks a loaded picture over; `png_form` is bit depth and colour type when its PNG file may be read again."""
-    _check_mode(picture.mode, picture.format)
+    _check_mode(name, picture.mode, picture.format)
     metadata = read_metadata(picture)
     notices = [*metadata.notices]
     if getattr(picture, "is_animated", False) and picture.format != "MPO":  # an MPO's other frames are previews, depth
@@ -170,7 +170,7 @@ def _header(picture: Image.Image, png_form: tuple[int, int] | None) -> _Header:
     if png_form is not None:
         opencv = _deep_png(picture, *png_form)
     elif isinstance(picture, TiffImagePlugin.TiffImageFile) and _is_reduced(picture):
-        opencv = _deep_tiff(picture)
+        opencv = _deep_tiff(name, picture)
         if opencv is None:
             notices.append("Values were reduced to 8 bits: this kind of TIFF is not read at its full depth.")
 
@@ -189,11 +189,11 @@ def _header(picture: Image.Image, png_form: tuple[int, int] | None) -> _Header:
     )
 
 
-def _check_mode(mode: str, file_format: str | None) -> None:
+def _check_mode(name: str, mode: str, file_format: str | None) -> None:
     # Pillow's 32-bit modes have no fixed white, except that 16-bit PGM comes as one scaled to 65535.
     if mode in ("F", "LAB", "HSV") or (mode == "I" and file_format != "PPM"):
         raise UnreadableInputError(
-            f"expected a picture with 8 or 16 bits per channel in RGB, grey, palette or CMYK, got pixel mode {mode}.",
+            f"{name}: expected 8 or 16 bits per channel in RGB, grey, palette or CMYK, got pixel mode {mode}.",
             hint="Convert it to 16-bit RGB first.",
         )
 
@@ -217,12 +217,13 @@ def _is_reduced(picture: TiffImagePlugin.TiffImageFile) -> bool:
     return max(picture.tag_v2.get(_TIFF_BITS, (1,))) > 8 and not picture.mode.startswith("I")
 
 
-def _deep_tiff(picture: TiffImagePlugin.TiffImageFile) -> OpenCvReading | None:
+def _deep_tiff(name: str, picture: TiffImagePlugin.TiffImageFile) -> OpenCvReading | None:
     tags = picture.tag_v2
     if tags.get(_TIFF_PLANAR, _CONTIGUOUS) != _CONTIGUOUS:
         # Both libraries take the 16-bit planes for interleaved or 8-bit values, and say nothing.
         raise UnreadableInputError(
-            "expected a 16-bit TIFF with interleaved channels, got separate planes.", hint="Save it interleaved."
+            f"{name}: expected a 16-bit TIFF with interleaved channels, got separate planes.",
+            hint="Save it interleaved.",
         )
     if set(tags.get(_TIFF_BITS, ())) != {16} or tags.get(_TIFF_PHOTOMETRIC) != _RGB:
         return None

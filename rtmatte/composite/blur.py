@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, sqrt
+
 import cv2
 import numpy as np
 
@@ -11,26 +13,36 @@ from rtmatte.frame import F32, I420, U8, Frame, Picture, picture_size_wh
 
 _SIGMA_OF_HEIGHT = 0.05
 """Standard deviation at strength 1, as a share of the frame height."""
-_CELLS_PER_SIGMA = 3.0
-"""Finer than this, the blur hides the grid it is computed on."""
-_FEWEST_CELLS, _MOST_CELLS = 16, 180
-"""Of the grid's height."""
-_FILL_WEIGHT = 1e-3
-"""How much the next coarser level counts where a cell has background of its own: next to nothing."""
+_CELLS_PER_SIGMA = 2.0
+"""Finer than this, the blur hides the grid that it is computed on."""
+_ROWS = 200
+"""About how many rows of cells there are at most; so at strengths under 0.06 all blur is that of the grid itself."""
+_OPAQUE = 1 / 16
+"""From this alpha on a pixel says nothing about the room: a sixteenth of a white shirt shows on a dark wall."""
+_MARGIN_OF_HEIGHT = 0.006
+"""How far an estimated alpha may lie inside the person's real edge, as a share of the frame height."""
+_MARGIN_WEIGHT = 1e-4
+"""Of the cells within that margin: they count only where there is nothing better."""
+_CLEAN_CELL = 0.75
+"""A cell is clean background if more than this share of it is."""
+_FILL_WEIGHT = 0.02
+"""Where less than this share of the blur's reach is background, the next coarser level fills in."""
 
 
 class BlurBackground:
     """A Gaussian blur of the background pixels only, by normalised convolution: blur(w·C) / blur(w).
 
     `strength` is over 0 and up to 1; 1 is a Gaussian of 5 % of the frame height, so that the look doesn't depend on the
-    resolution. The weight w falls steeply with alpha: (1 − α)⁸, since a pixel that is one tenth person would still
-    paint a halo. Where the blur reaches no background (deep inside the person) coarser blurs fill in, at last the mean
-    of the room; a frame without any background is blurred whole.
+    resolution. The weight w falls from 1 at alpha 0 to next to nothing at alpha 1/16, and also within a thin margin
+    around the person: an edge pixel that is a tenth person, or an alpha that is a little too tight, would paint a halo.
+    Where the blur reaches no background (deep inside the person) a pyramid of coarser means fills in, its top the mean
+    of the room; a frame without any background gets that of the whole picture.
 
-    Computed on a grid of cells, allocated once per size; the result is interpolated back to the frame. Owned by one
-    thread.
+    Computed on a grid of about two cells per standard deviation and interpolated back to the frame. Frame-size buffers are allocated once per size. Owned by one thread; most of its time is spent without
+    the GIL.
 
-    Reference: Knutsson and Westin, "Normalized and differential convolution", CVPR 1993.
+    Reference: H. Knutsson, C.-F. Westin, "Normalized and differential convolution", CVPR 1993; S. Gortler et al., "The
+    Lumigraph", SIGGRAPH 1996 (pull-push filling).
 
     Raises: `SettingsError` for a strength out of range.
     """
@@ -40,65 +52,105 @@ class BlurBackground:
             raise SettingsError(f"Expected a blur strength over 0 and up to 1, got {strength!r}.")
         self.name = f"blur:{strength:g}"
         self._strength = strength
-        weights = (1 - np.arange(256) / 255) ** 8
-        self._weight_of: F32 = weights.astype(np.float32)
-        self._size_wh = (0, 0)
-        self._cells: F32 = np.empty((0, 0, 4), np.float32)
+        self._weight_of = _pixel_weights()
         self._result: Picture | None = None
 
     def picture_for(self, frame: Frame, alpha_u8: U8) -> Picture:
         picture = frame.picture
-        if picture_size_wh(picture) != self._size_wh or self._result is None:
-            self._allocate(picture)
-        self._shrink(picture, alpha_u8)
-        colors = self._blurred()
-        return self._grow(colors, picture)
+        if self._result is None or picture_size_wh(picture) != picture_size_wh(self._result):
+            self._allocate(picture_size_wh(picture))
+        self._result = result = _result_like(picture, self._result)
+        self._shrink(picture, alpha_u8, self._weight_of)
+        if not self._cells[:, :, 3].any():  # all is person: nothing of this will be seen, but it has to be something
+            self._shrink(picture, alpha_u8, np.ones(256, np.float32))
+        self._keep_margin()
+        self._blur()
+        self._grow(result)
+        return result
 
     def close(self) -> None:
         pass
 
-    def _allocate(self, picture: Picture) -> None:
-        self._size_wh = width, height = picture_size_wh(picture)
+    def _allocate(self, size_wh: tuple[int, int]) -> None:
+        width, height = size_wh
         sigma = self._strength * _SIGMA_OF_HEIGHT * height
-        rows = int(np.clip(round(height / sigma * _CELLS_PER_SIGMA), _FEWEST_CELLS, _MOST_CELLS))
-        rows = max(1, min(rows, (height + 1) // 2))
-        columns = max(1, min(round(rows * width / height), (width + 1) // 2))
-        self._sigma_cells = sigma * rows / height
-        self._cells = np.empty((rows, columns, 4), np.float32)
-        self._small_u8 = np.empty((rows, columns, 3), np.uint8)
-        self._result = (
-            I420.allocate(picture.size_wh, picture.color) if isinstance(picture, I420) else np.empty_like(picture)
+        cell = 2 * max(1, round(max(sigma / _CELLS_PER_SIGMA, height / _ROWS) / 2))
+        rows, columns = ceil(height / cell), ceil(width / cell)
+        # The mean over a cell and the interpolation back blur too: variances of 1/12 and 1/6 of a cell.
+        self._sigmas = tuple(
+            sqrt(max((sigma * cells / pixels) ** 2 - 1 / 4, 0)) for cells, pixels in ((columns, width), (rows, height))
         )
+        reach = 2 * ceil(_MARGIN_OF_HEIGHT * height / cell) + 1
+        self._margin = np.ones((reach, reach), np.uint8)
+        self._cells = np.empty((rows, columns, 4), np.float32)
+        self._blurred = np.empty_like(self._cells)
+        self._clean = np.empty((rows, columns), np.float32)
+        self._small_u8 = np.empty((rows, columns, 3), np.uint8)
+        self._plane_u8 = np.empty((rows, columns), np.uint8)
 
-    def _shrink(self, picture: Picture, alpha_u8: U8) -> None:
+    def _shrink(self, picture: Picture, alpha_u8: U8, weight_of: F32) -> None:
         if isinstance(picture, I420):
-            kernels.shrink_weighted_i420(*picture.planes, alpha_u8, self._weight_of, self._cells)
+            kernels.shrink_weighted_i420(*picture.planes, alpha_u8, weight_of, self._cells)
         else:
-            kernels.shrink_weighted_bgr(picture, alpha_u8, self._weight_of, self._cells)
-        if not self._cells[:, :, 3].any():
-            # No background at all: nothing can bleed into it, and something has to stand there.
-            opaque = np.zeros_like(alpha_u8)
-            self._shrink(picture, opaque)
+            kernels.shrink_weighted_bgr(picture, alpha_u8, weight_of, self._cells)
 
-    def _blurred(self) -> F32:
-        """The normalised blur on the grid: (h, w, 3) float32 code values."""
-        total = self._cells.mean(axis=(0, 1))
-        filled = np.broadcast_to(total[:3] / total[3], (*self._cells.shape[:2], 3))
-        for sigma in (9 * self._sigma_cells, 3 * self._sigma_cells, self._sigma_cells):
-            blurred = cv2.GaussianBlur(self._cells, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-            weight = blurred[:, :, 3:]
-            filled = (blurred[:, :, :3] + _FILL_WEIGHT * filled) / (weight + _FILL_WEIGHT)
-        return np.asarray(filled, np.float32)
+    def _keep_margin(self) -> None:
+        """Takes nearly all weight from the cells near the person."""
+        cv2.erode(np.ascontiguousarray(self._cells[:, :, 3]), self._margin, dst=self._clean)
+        np.subtract(self._clean, _CLEAN_CELL, out=self._clean)
+        np.multiply(self._clean, 1 / (1 - _CLEAN_CELL), out=self._clean)
+        np.clip(self._clean, _MARGIN_WEIGHT, 1, out=self._clean)
+        np.multiply(self._cells, self._clean[:, :, None], out=self._cells)
 
-    def _grow(self, colors: F32, picture: Picture) -> Picture:
-        np.copyto(self._small_u8, np.clip(np.rint(colors), 0, 255), casting="unsafe")
-        if not isinstance(picture, I420):
-            assert isinstance(self._result, np.ndarray)
-            cv2.resize(self._small_u8, self._size_wh, dst=self._result, interpolation=cv2.INTER_CUBIC)
-            return self._result
-        assert isinstance(self._result, I420)
-        self._result = I420.over(self._result.buffer, picture.size_wh, picture.color)
-        for channel, plane in enumerate(self._result.planes):
-            small = np.ascontiguousarray(self._small_u8[:, :, channel])
-            cv2.resize(small, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_CUBIC)
-        return self._result
+    def _blur(self) -> None:
+        """From the weighted cells to blurred, filled code values in `_small_u8`."""
+        sigma_x, sigma_y = self._sigmas
+        if min(self._sigmas) > 0:
+            cv2.GaussianBlur(self._cells, (0, 0), sigma_x, dst=self._blurred, sigmaY=sigma_y)
+        else:
+            np.copyto(self._blurred, self._cells)
+        colors = fill(self._blurred)
+        np.rint(colors, out=colors)
+        np.copyto(self._small_u8, colors, casting="unsafe")
+
+    def _grow(self, result: Picture) -> None:
+        if not isinstance(result, I420):
+            cv2.resize(self._small_u8, picture_size_wh(result), dst=result, interpolation=cv2.INTER_LINEAR)
+            return
+        for channel, plane in enumerate(result.planes):
+            np.copyto(self._plane_u8, self._small_u8[:, :, channel])
+            cv2.resize(self._plane_u8, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_LINEAR)
+
+
+def fill(weighted: F32) -> F32:
+    """Colours where there is weight, their surroundings' where there is little: (h, w, 3) float32.
+
+    `weighted` is (h, w, 4) float32: three weighted sums and the weight, which is over 0 somewhere. Allocates.
+    """
+    height, width = weighted.shape[:2]
+    if height * width == 1:
+        return weighted[:, :, :3] / weighted[:, :, 3:]
+    half = cv2.resize(weighted, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(fill(np.asarray(half, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
+    coarse *= np.float32(_FILL_WEIGHT)
+    coarse = coarse.reshape(height, width, 3)
+    coarse += weighted[:, :, :3]
+    coarse /= weighted[:, :, 3:] + np.float32(_FILL_WEIGHT)
+    return np.asarray(coarse, np.float32)
+
+
+def _pixel_weights() -> F32:
+    alpha = np.arange(256) / 255
+    # The second term decides only where no pixel of the whole frame is certain background.
+    return np.asarray(np.clip(1 - alpha / _OPAQUE, 0, 1) + 1e-5 * (1 - alpha) ** 4, np.float32)
+
+
+def _result_like(picture: Picture, buffer: Picture | None) -> Picture:
+    if isinstance(picture, I420):
+        if isinstance(buffer, I420) and buffer.size_wh == picture.size_wh:
+            same_color = buffer.color == picture.color
+            return buffer if same_color else I420.over(buffer.buffer, picture.size_wh, picture.color)
+        return I420.allocate(picture.size_wh, picture.color)
+    if isinstance(buffer, np.ndarray) and buffer.shape == picture.shape:
+        return buffer
+    return np.empty_like(picture)

@@ -39,16 +39,19 @@ class VideoBackground:
         """Decoded, its time not come yet; valid because nothing was asked of the clip since."""
         self._clip_begin = Fraction(0)
         self._clip_end = Fraction(0)
+        self._frames_shown = 0
         self._loop_begin = Fraction(0)
         """When the running loop began, in seconds after the first frame."""
         self._origin: Fraction | None = None
         self._shown: Picture | None = None
+        self._shown_from = Fraction(0)
+        """In seconds after the first frame."""
 
     def picture_for(self, frame: Frame, alpha_u8: U8) -> Picture:  # noqa: ARG002 - of the protocol
         if self._origin is None:
             self._origin = frame.pts_seconds
         elapsed = max(frame.pts_seconds - self._origin, Fraction(0))
-        if self._shown is None or not _same_form(self._shown, frame.picture) or elapsed < self._loop_begin:
+        if self._shown is None or not _same_form(self._shown, frame.picture) or elapsed < self._shown_from:
             self._begin_loop(Fraction(0), frame.picture)
         self._advance(elapsed, frame.picture)
         assert self._shown is not None
@@ -81,7 +84,7 @@ class VideoBackground:
         self._next = next(self._frames, None)
         if self._next is None:
             raise NoFramesError(f"The background clip {self.name} has no frame: expected at least one.")
-        self._loop_begin = loop_begin
+        self._loop_begin, self._frames_shown = loop_begin, 0
         self._clip_begin = self._next.pts_seconds
         self._show_next(like)
 
@@ -90,12 +93,14 @@ class VideoBackground:
         assert frame is not None
         self._shown = self._fitter.make(frame.picture, like)
         shown_at, duration = frame.pts_seconds, frame.duration
+        self._shown_from = self._loop_begin + shown_at - self._clip_begin
         self._next = next(self._frames, None)
+        self._frames_shown += 1
         if self._next is None:
-            # A last frame without a duration lasts as long as the mean of the others.
-            index = max(1, frame.index)
-            mean = (shown_at - self._clip_begin) / index
-            self._clip_end = shown_at + (duration * frame.time_base if duration else mean)
+            # A last frame without a duration lasts as long as the mean of the others; a single one, for ever.
+            others = self._frames_shown - 1
+            mean = (shown_at - self._clip_begin) / others if others else Fraction(0)
+            self._clip_end = shown_at + (duration * frame.time_base if duration and others else mean)
 
 
 def _same_form(shown: Picture, wanted: Picture) -> bool:

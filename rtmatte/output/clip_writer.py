@@ -10,6 +10,8 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import Flags
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from rtmatte.errors import OutputWriteError, UnsupportedOutputError
@@ -20,6 +22,8 @@ from rtmatte.output.staging import StagedFile
 
 _LARGEST_TIMESCALE = 1_000_000_000
 """libvpx refuses finer time bases, and MP4 holds 32 bits."""
+_LONGEST_REORDER_S = 3600
+"""Far more than any encoder holds a frame back, far less than an undefined number."""
 _MILLISECOND_CONTAINERS = (".mkv", ".webm")
 
 
@@ -69,17 +73,13 @@ class ClipWriter:
         frame.duration = round(duration * scale) if duration else 0
         frame.time_base = self.time_base
         with self._readable_errors():
-            for packet in self._stream.encode(frame):
-                if self._companions is not None and packet.dts is not None:
-                    self._companions.advance(packet.dts * packet.time_base)
-                self._container.mux(packet)
+            self._mux(self._stream.encode(frame))
 
     def publish(self) -> None:
         """Flushes the encoder, completes the container and gives the file its name."""
         try:
             with self._readable_errors():
-                for packet in self._stream.encode(None):
-                    self._container.mux(packet)
+                self._mux(self._stream.encode(None))
                 if self._companions is not None:
                     self._companions.finish()
                     self.notices += self._companions.notices
@@ -100,6 +100,20 @@ class ClipWriter:
             self._companions.close()
         self._file.discard()
 
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            if packet.pts is not None and not self._is_plausible_dts(packet):
+                packet.dts = packet.pts
+            if self._companions is not None and packet.dts is not None:
+                self._companions.advance(packet.dts * packet.time_base)
+            self._container.mux(packet)
+
+    def _is_plausible_dts(self, packet: Packet[VideoStream]) -> bool:
+        """x265 sometimes leaves the decoding time of a clip of two frames undefined, a number of any size."""
+        assert packet.pts is not None
+        longest_reorder = _LONGEST_REORDER_S * packet.time_base.denominator
+        return packet.dts is not None and packet.pts - longest_reorder <= packet.dts <= packet.pts
+
     def _add_video(
         self, video: VideoFormat, encoder: EncoderRow, size_wh: tuple[int, int], quality: int
     ) -> VideoStream:
@@ -110,6 +124,7 @@ class ClipWriter:
         context.width, context.height = size_wh
         context.pix_fmt = encoder.pix_fmt
         context.time_base = stream.time_base = self.time_base
+        context.flags |= Flags.frame_duration  # else the last frame lasts as long as the nominal frame rate says
         context.sample_aspect_ratio = video.sample_aspect_ratio
         if encoder.codec == "hevc" and self._file.target.suffix.lower() in (".mp4", ".mov", ".m4v"):
             context.codec_tag = "hvc1"  # the tag that Apple's players insist on

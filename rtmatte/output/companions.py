@@ -140,9 +140,9 @@ class Companions:
 
         def carry(packet: Packet[Stream] | None) -> Iterable[Packet[Stream]]:
             for frame in stream.decode(cast("Packet[AudioStream] | None", packet)):
-                yield from cast(Iterable[Packet[Stream]], encoder.encode(frame))
+                yield from cast("Iterable[Packet[Stream]]", encoder.encode(frame))
             if packet is None:
-                yield from cast(Iterable[Packet[Stream]], encoder.encode(None))
+                yield from cast("Iterable[Packet[Stream]]", encoder.encode(None))
 
         return carry
 

@@ -20,7 +20,6 @@ Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 _STRIP_PIXELS = 1 << 18
 _JPEG_QUALITY = 95
-_WEBP_EFFORT = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,8 @@ def _write_with_pillow(
     if kind is _JPEG:
         picture.save(file, "JPEG", quality=quality or _JPEG_QUALITY, subsampling=0, **given)
     elif quality is None:
-        # The effort of lossless WebP; `exact` leaves the black under zero alpha as it is.
-        picture.save(file, "WEBP", lossless=True, quality=_WEBP_EFFORT, exact=True, **given)
+        # Here `quality` is effort. Of a 6-megapixel photo 20 and 1 take 0.8 s and give 7.99 MB; 75 and 4, Pillow's
+        # own choice, 2.1 s and 7.94 MB. `exact` leaves the black under zero alpha as it is.
+        picture.save(file, "WEBP", lossless=True, quality=20, method=1, exact=True, **given)
     else:
         picture.save(file, "WEBP", quality=quality, **given)

@@ -1,0 +1,179 @@
+"""The command line as a user meets it: what it prints where, and its exit codes. Every run is a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests import clips
+from tests.decoding import decode
+
+ROOT = Path(__file__).parents[1]
+
+
+def rtmatte(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rtmatte", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=options.pop("cwd", ROOT),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=100,
+        **options,
+    )
+
+
+def test_a_clip_from_the_command_line(tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "in.mp4", audio=[clips.Audio()])
+    done = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "blur", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["frames_in"] == report["frames_out"] == clips.FRAME_COUNT
+    assert report["provider"].startswith("CPUExecutionProvider") or "CUDA" in report["provider"]
+    assert [stage["stage"] for stage in report["stages"]] == ["decode", "estimate", "smooth", "composite", "encode"]
+    assert done.stderr == ""
+    assert len(decode(tmp_path / "out.mp4").luma) == clips.FRAME_COUNT
+
+    again = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "blur")
+    assert again.returncode == 4
+    assert "exists already" in again.stderr
+    assert "-y" in again.stderr
+
+    replaced = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "green", "-y")
+    assert replaced.returncode == 0
+    assert f"{clips.FRAME_COUNT} frames of 128x96" in replaced.stderr
+    assert replaced.stdout == ""
+
+    quiet = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "green", "-y", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_a_still_from_the_command_line(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "in.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    for name in ("out.png", "out.webp"):
+        done = rtmatte("image", tmp_path / "in.jpg", "-o", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        made = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
+        assert made is not None
+        assert made.shape == (48, 64, 4)
+    bomb = rtmatte("image", tmp_path / "in.jpg", "-o", tmp_path / "big.png", "--max-megapixels", "0.001")
+    assert bomb.returncode == 3
+    assert "--max-megapixels" in bomb.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["video", "nowhere.mp4", "-o", "OUT/a.mp4", "-b", "blur"], 3, "nowhere.mp4"),
+        (["video", "IN", "-o", "OUT/a.mp4"], 4, "--background"),
+        (["video", "IN", "-o", "OUT/a.xyz", "-b", "blur"], 4, r"\.mp4"),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur:7"], 2, "blur:0.7"),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "no-such.jpg"], 2, "neither a file"),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--quality", "0"], 2, "--quality: expected 1 to 100, got 0"),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--model", "nope"], 5, "u2netp"),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--device", "cuda"], 5, "CUDA|cuda"),
+        (["video", "IN", "-o", "OUT/a.mp4", "--matte"], 4, r"\.mkv"),
+        (["video", "IN"], 2, "output"),
+        (["models", "info", "nope"], 5, "u2netp"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line_or_two(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "in.mp4", frame_count=2)
+    (tmp_path / "out").mkdir()
+    names = {"IN": str(source)}
+    done = rtmatte(*[names.get(a, a.replace("OUT", str(tmp_path / "out"))) for a in arguments], cwd=tmp_path)
+    if code == 5 and "cuda" in arguments and done.returncode == 0:
+        pytest.skip("this machine has CUDA")
+    assert done.returncode == code, done.stderr
+    assert re.search(says, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_damaged_input_is_delivered_and_told_by_the_exit_code(tmp_path: Path) -> None:
+    source = clips.truncated(tmp_path / "in.mp4")
+    done = rtmatte("video", source, "-o", tmp_path / "out.mp4", "-b", "blur")
+    assert done.returncode == 6
+    assert "CUT SHORT" in done.stderr
+    assert decode(tmp_path / "out.mp4").luma
+
+
+def test_models_and_doctor() -> None:
+    listed = rtmatte("models", "list")
+    assert listed.stdout.startswith("u2netp\t")
+    assert "Apache-2.0" in rtmatte("models", "info", "u2netp").stdout
+    assert "u2netp: ok" in rtmatte("models", "verify").stdout
+    examined = rtmatte("doctor")
+    assert examined.returncode == 0, examined.stdout
+    assert "FAIL" not in examined.stdout
+    assert "u2netp runs on" in examined.stdout
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_nothing_and_says_so(which: signal.Signals, tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "in.mp4", frame_count=400)
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-m", "rtmatte", "video", source, "-o", tmp_path / "out" / "out.mp4", "-b", "blur"]
+    running = subprocess.Popen(
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # A parent that ignores Ctrl-C, as CI's may, would hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 0 for path in (tmp_path / "out").iterdir()):
+        assert time.monotonic() < deadline, "never began to write"
+        assert running.poll() is None, running.communicate()[1]
+        time.sleep(0.05)
+    running.send_signal(which)
+    _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert stderr.strip() == "rtmatte: interrupted; no output was kept."
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the same failing write, a different errno."""
+    source = clips.plain(tmp_path / "in.mp4", frame_count=60)
+    (tmp_path / "out").mkdir()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    done = rtmatte("video", source, "-o", tmp_path / "out" / "out.mp4", "-b", "none", preexec_fn=limit)
+    assert done.returncode == 4
+    done = rtmatte("video", source, "-o", tmp_path / "out" / "out.mp4", "-b", "blur", preexec_fn=limit)
+    assert done.returncode == 4, done.stderr
+    assert "Nothing was kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_demo_needs_no_file(tmp_path: Path) -> None:
+    done = rtmatte("demo", "--seconds", "0.3", "--output", tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    made = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    assert made == ["input.mp4", "output.mp4", "side-by-side.png"]
+    sheet = cv2.imread(str(tmp_path / "demo" / "side-by-side.png"))
+    assert sheet is not None
+    assert sheet.shape == (360, 1280, 3)
+    assert not np.array_equal(sheet[:, :640], sheet[:, 640:])
+    # The face is the same on both sides, the flag in the corner is blurred.
+    before, after = sheet[60:150, 230:340], sheet[60:150, 870:980]
+    assert np.abs(before.astype(int) - after).mean() < 4
+    corner, blurred = cv2.Laplacian(sheet[:100, :100], cv2.CV_32F), cv2.Laplacian(sheet[:100, 640:740], cv2.CV_32F)
+    assert np.abs(blurred).mean() < 0.3 * np.abs(corner).mean()
