@@ -121,8 +121,9 @@ def test_models_and_doctor() -> None:
     assert "u2netp runs on" in examined.stdout
 
 
+@pytest.mark.parametrize("seconds_later", [0, 2.5], ids=["while the model loads", "while frames run"])
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_nothing_and_says_so(which: signal.Signals, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing_and_says_so(which: signal.Signals, seconds_later: float, tmp_path: Path) -> None:
     source = clips.plain(tmp_path / "in.mp4", frame_count=400)
     (tmp_path / "out").mkdir()
     command = [sys.executable, "-m", "rtmatte", "video", source, "-o", tmp_path / "out" / "out.mp4", "-b", "blur"]
@@ -139,6 +140,7 @@ def test_ctrl_c_leaves_nothing_and_says_so(which: signal.Signals, tmp_path: Path
         assert time.monotonic() < deadline, "never began to write"
         assert running.poll() is None, running.communicate()[1]
         time.sleep(0.05)
+    time.sleep(seconds_later)
     running.send_signal(which)
     _, stderr = running.communicate(timeout=30)
     assert running.returncode == 130
@@ -176,4 +178,4 @@ def test_the_demo_needs_no_file(tmp_path: Path) -> None:
     before, after = sheet[60:150, 230:340], sheet[60:150, 870:980]
     assert np.abs(before.astype(int) - after).mean() < 4
     corner, blurred = cv2.Laplacian(sheet[:100, :100], cv2.CV_32F), cv2.Laplacian(sheet[:100, 640:740], cv2.CV_32F)
-    assert np.abs(blurred).mean() < 0.3 * np.abs(corner).mean()
+    assert np.abs(blurred).mean() < 0.5 * np.abs(corner).mean()

@@ -20,27 +20,36 @@ EXIT_DAMAGED_INPUT = 6
 EXIT_INTERRUPTED = 130
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; typer would end the process on a plain KeyboardInterrupt without a word."""
+
+
 @contextmanager
 def say_errors() -> Iterator[None]:
     """Turns our errors into one or two lines and an exit code; lets everything unexpected through with its traceback.
 
     SIGTERM is treated as Ctrl-C, so that a stopped run cleans up after itself too.
     """
+    interrupted = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal interrupted
+        interrupted = True
+        raise _Interrupted
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
-    except RtmatteError as error:
+    except (RtmatteError, _Interrupted) as error:
+        # Libraries that are interrupted while they load report that as an error of their own.
+        if interrupted or not isinstance(error, RtmatteError):
+            say("rtmatte: interrupted; no output was kept.")
+            sys.exit(EXIT_INTERRUPTED)
         say(f"rtmatte: {error.message}")
         if error.hint:
             say(f"  {error.hint}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("rtmatte: interrupted; no output was kept.")
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def say(text: str) -> None:

@@ -81,7 +81,11 @@ class Companions:
             return
         try:
             for packet in self._source.demux(streams):
-                if packet.size and packet.dts is not None:
+                if not packet.size:
+                    continue
+                if packet.dts is None and packet.stream.disposition & Disposition.attached_pic:
+                    packet.pts = packet.dts = 0
+                if packet.dts is not None:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
             self.notices.append(f"{self._path.name}: audio and subtitles end early, the file is damaged ({error}).")
@@ -103,7 +107,7 @@ class Companions:
         elif isinstance(stream, VideoStream):
             if stream.disposition & Disposition.attached_pic:
                 return self._copy(stream, "cover art")
-        else:
+        elif stream.type != "data" or not self._source.chapters():  # MP4 keeps chapters a second time as data
             self._leave_out(stream, f"{stream.type} stream")
         return None
 
