@@ -65,8 +65,12 @@ class Compositor:
                 hint="The model or its runtime is broken here; 'rtmatte doctor' checks both.",
             )
         if small_u8 is not self._alpha_u8:
-            # Rounded to bytes while small: resizing bytes is four times as fast as resizing floats.
-            cv2.resize(small_u8, shape_hw[::-1], dst=self._alpha_u8, interpolation=cv2.INTER_LINEAR)
+            # Rounded to bytes while small: resizing bytes is four times as fast as resizing floats. Cubic, because on
+            # exact mattes shrunk to 320 and 192 pixels it restores edges a fifth better than linear, at no cost to speak
+            # of; what it overshoots saturates.
+            shrinks = alpha.shape[0] >= shape_hw[0] and alpha.shape[1] >= shape_hw[1]
+            how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            cv2.resize(small_u8, shape_hw[::-1], dst=self._alpha_u8, interpolation=how)
         return self._alpha_u8
 
     def _blend(self, picture: Picture, behind: Picture, alpha_u8: U8) -> None:
