@@ -38,8 +38,8 @@ class BlurBackground:
     Where the blur reaches no background (deep inside the person) a pyramid of coarser means fills in, its top the mean
     of the room; a frame without any background gets that of the whole picture.
 
-    Computed on a grid of about two cells per standard deviation and interpolated back to the frame. Frame-size buffers are allocated once per size. Owned by one thread; most of its time is spent without
-    the GIL.
+    Computed on a grid of about two cells per standard deviation and interpolated back to the frame. Frame-size
+    buffers are allocated once per size. Owned by one thread; most of its time is spent without the GIL.
 
     Reference: H. Knutsson, C.-F. Westin, "Normalized and differential convolution", CVPR 1993; S. Gortler et al., "The
     Lumigraph", SIGGRAPH 1996 (pull-push filling).
@@ -131,12 +131,12 @@ def fill(weighted: F32) -> F32:
     if height * width == 1:
         return weighted[:, :, :3] / weighted[:, :, 3:]
     half = cv2.resize(weighted, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(fill(np.asarray(half, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
+    grown = cv2.resize(fill(np.asarray(half, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
+    coarse: F32 = np.asarray(grown, np.float32).reshape(height, width, 3)
     coarse *= np.float32(_FILL_WEIGHT)
-    coarse = coarse.reshape(height, width, 3)
     coarse += weighted[:, :, :3]
     coarse /= weighted[:, :, 3:] + np.float32(_FILL_WEIGHT)
-    return np.asarray(coarse, np.float32)
+    return coarse
 
 
 def _pixel_weights() -> F32:

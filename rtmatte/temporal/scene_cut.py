@@ -25,7 +25,8 @@ class SceneCutDetector:
     constant keeps noise in the dark from counting as structure. Between two pictures without any structure (black, fog,
     a plain slide) the jump of the mean decides. Owned by one thread.
 
-    Reference: Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 2004.
+    Reference: Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE
+    Transactions on Image Processing, 2004.
     """
 
     def __init__(self) -> None:
