@@ -31,7 +31,9 @@ def noise_picture(kind: str, size_wh: tuple[int, int], color: ColorTags = UNTAGG
     return picture
 
 
-def flat_picture(kind: str, size_wh: tuple[int, int], values: tuple[int, int, int], color: ColorTags = UNTAGGED) -> Picture:
+def flat_picture(
+    kind: str, size_wh: tuple[int, int], values: tuple[int, int, int], color: ColorTags = UNTAGGED
+) -> Picture:
     """One colour: code values in the order of the planes or channels."""
     picture = noise_picture(kind, size_wh, color)
     for plane, value in zip(planes(picture), values, strict=True):

@@ -49,7 +49,9 @@ def test_there_and_back_again(color: ColorTags, kr: float, kb: float) -> None:
     assert np.abs(back.astype(int) - bgr).max() <= 2
 
 
-@pytest.mark.parametrize(("was", "now"), [(BT601, BT709), (BT709, BT2020_FULL), (BT709_FULL, BT709), (BT2020_FULL, BT601)])
+@pytest.mark.parametrize(
+    ("was", "now"), [(BT601, BT709), (BT709, BT2020_FULL), (BT709_FULL, BT709), (BT2020_FULL, BT601)]
+)
 def test_recolouring_keeps_the_colours(was: ColorTags, now: ColorTags) -> None:
     blocks = np.random.default_rng(1).integers(30, 220, (12, 20, 3), np.uint8)
     bgr = blocks.repeat(2, axis=0).repeat(2, axis=1)

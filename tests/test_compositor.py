@@ -40,7 +40,11 @@ def random_alpha(size_wh: tuple[int, int], seed: int = 5) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size_wh", SIZES)
 def test_matches_the_matting_equation(kind: str, size_wh: tuple[int, int]) -> None:
-    foreground, behind, alpha = noise_picture(kind, size_wh), noise_picture(kind, size_wh, seed=1), random_alpha(size_wh)
+    foreground, behind, alpha = (
+        noise_picture(kind, size_wh),
+        noise_picture(kind, size_wh, seed=1),
+        random_alpha(size_wh),
+    )
     frame = at(copy_of(foreground))
     background = Behind(behind)
     alpha_u8 = Compositor(background).composite(frame, alpha)

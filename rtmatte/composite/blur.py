@@ -16,7 +16,7 @@ _SIGMA_OF_HEIGHT = 0.05
 _CELLS_PER_SIGMA = 2.0
 """Finer than this, the blur hides the grid that it is computed on."""
 _ROWS = 200
-"""About how many rows of cells there are at most; so at strengths under 0.06 all blur is that of the grid itself."""
+"""About how many rows of cells there are at most. The least blur is half a cell, so 0.3 % of the height or 1 pixel."""
 _OPAQUE = 1 / 16
 """From this alpha on a pixel says nothing about the room: a sixteenth of a white shirt shows on a dark wall."""
 _MARGIN_OF_HEIGHT = 0.006

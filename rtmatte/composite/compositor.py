@@ -66,8 +66,8 @@ class Compositor:
             )
         if small_u8 is not self._alpha_u8:
             # Rounded to bytes while small: resizing bytes is four times as fast as resizing floats. Cubic, because on
-            # exact mattes shrunk to 320 and 192 pixels it restores edges a fifth better than linear, at no cost to speak
-            # of; what it overshoots saturates.
+            # exact mattes shrunk to 320 and 192 pixels it restores edges a fifth better than linear at next to no
+            # cost; what it overshoots saturates.
             shrinks = alpha.shape[0] >= shape_hw[0] and alpha.shape[1] >= shape_hw[1]
             how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
             cv2.resize(small_u8, shape_hw[::-1], dst=self._alpha_u8, interpolation=how)
