@@ -74,6 +74,7 @@ def test_a_small_alpha_keeps_its_place() -> None:
     alpha_u8 = Compositor(None).composite(at(noise_picture("bgr", (160, 80))), alpha)
     assert (alpha_u8[:, :70] == 0).all()
     assert (alpha_u8[:, 90:] == 255).all()
+    assert len(np.unique(alpha_u8[:, 70:90])) > 5  # a ramp, not steps
     assert np.abs(alpha_u8[:, 70:90].astype(int) + alpha_u8[:, 70:90][:, ::-1] - 255).max() <= 1
 
 
