@@ -191,7 +191,7 @@ class ImageSettings(EstimateSettings):
     background: str = "none"
     fit: Fit = "cover"
     quality: int | None = None
-    """None: JPEG's usual 90 or so, WebP without loss."""
+    """None: 95 for JPEG, WebP without loss."""
     max_megapixels: float = 200.0
     """Larger pictures are refused: a small file can unpack to more than the machine's memory."""
     overwrite: bool = False

@@ -21,7 +21,7 @@ from rtmatte.output.encoders import EncoderRow
 from rtmatte.output.staging import StagedFile
 
 _LARGEST_TIMESCALE = 1_000_000_000
-"""libvpx refuses finer time bases, and MP4 holds 32 bits."""
+"""MP4 holds 32 bits of it; a nanosecond is finer than any frame."""
 _LONGEST_REORDER_S = 3600
 """Far more than any encoder holds a frame back, far less than an undefined number."""
 _MILLISECOND_CONTAINERS = (".mkv", ".webm")
