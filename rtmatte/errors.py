@@ -7,11 +7,15 @@
     │   ├── UnreadableInputError (ValueError)     not a picture or clip, or damaged beyond use
     │   ├── NoVideoStreamError (ValueError)
     │   ├── NoFramesError (ValueError)            a video stream without a single decodable frame
-    │   └── ImageTooLargeError (ValueError)       more pixels than the safety limit
+    │   ├── ImageTooLargeError (ValueError)       more pixels than the safety limit
+    │   ├── CameraNotFoundError (FileNotFoundError)
+    │   ├── CameraBusyError (OSError)             another program has it
+    │   └── CameraPermissionError (PermissionError)
     ├── OutputError                               the result cannot be written        exit code 4
     │   ├── OutputExistsError (FileExistsError)
     │   ├── UnsupportedOutputError (ValueError)   a container or codec that cannot hold what was asked for
-    │   └── OutputWriteError (OSError)            disk full, no permission, broken encoder
+    │   ├── OutputWriteError (OSError)            disk full, no permission, broken encoder
+    │   └── VirtualCameraError (OSError)          no virtual camera here, or it stopped taking frames
     ├── ModelError                                no usable model or runtime          exit code 5
     │   ├── UnknownModelError (ValueError)
     │   ├── WeightsError (ValueError)             missing, damaged or swapped weights
@@ -75,6 +79,18 @@ class ImageTooLargeError(InputError, ValueError):
     pass
 
 
+class CameraNotFoundError(InputError, FileNotFoundError):
+    pass
+
+
+class CameraBusyError(InputError, OSError):
+    pass
+
+
+class CameraPermissionError(InputError, PermissionError):
+    pass
+
+
 class OutputError(RtmatteError):
     exit_code = 4
 
@@ -88,6 +104,10 @@ class UnsupportedOutputError(OutputError, ValueError):
 
 
 class OutputWriteError(OutputError, OSError):
+    pass
+
+
+class VirtualCameraError(OutputError, OSError):
     pass
 
 

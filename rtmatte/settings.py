@@ -15,6 +15,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
+WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
 _VIDEO_SUFFIXES = {
     ".mp4",
@@ -200,4 +201,46 @@ class ImageSettings(EstimateSettings):
         **EstimateSettings.ranges,
         "quality": (1, 100),
         "max_megapixels": (0.000001, 1_000_000),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSettings(EstimateSettings):
+    """A live run: a camera in, a virtual camera out."""
+
+    camera: str = "default"
+    """`default`, an index, a device path, a stable device id, (part of) a name, `pattern`, or `file:PATH`."""
+    loop: bool = False
+    """Begin a `file:` camera again at its end."""
+    size_wh: tuple[int, int] | None = None
+    """Asked of the camera and given to the virtual camera; None: 1280x720, or what the camera grants instead."""
+    frame_rate_requested: float = 30.0
+    output: str = "auto"
+    """The virtual camera's device (such as /dev/video10 or "OBS Virtual Camera"), or `auto`."""
+    background: str = "blur"
+    fit: Fit = "cover"
+    safe_frame: Path | None = None
+    """The picture shown whenever there is no composite to show; None: a card."""
+    mirror: bool = False
+    preview: bool = False
+    smoothing_s: float = 0.06
+    when_slow: WhenSlow = "auto"
+    """When the model is slower than the camera: fewer frames, or masks carried by optical flow to the frames between;
+    `auto` decides by measuring."""
+    away_after_s: float | None = None
+    """Nobody in the picture for so long: a "be right back" card; None: never."""
+    max_cpu_percent: float | None = None
+    """Of all cores together; None: no limit."""
+    stats: Path | None = None
+    """Append a line of JSON with all counters there, every second."""
+    metrics_port: int | None = None
+    """Serve the counters to Prometheus on this port of the loopback address."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **EstimateSettings.ranges,
+        "frame_rate_requested": (1, 240),
+        "smoothing_s": (0, 5),
+        "away_after_s": (0.5, 3600),
+        "max_cpu_percent": (5, 100),
+        "metrics_port": (1, 65535),
     }
