@@ -15,6 +15,7 @@ def main(source: str, target: str) -> None:
     matter = rtmatte.load_matter()
     smoother = rtmatte.ExponentialFilter(0.06)
     cuts = rtmatte.SceneCutDetector()
+    refiner = rtmatte.Upscale()
 
     with rtmatte.VideoFileSource(source) as clip:
         frames = clip.frames_expected or 1
@@ -25,8 +26,8 @@ def main(source: str, target: str) -> None:
                 alpha = smoother.apply(alpha, frame.pts_seconds, cut=cuts.is_cut(frame.picture))
                 share = min(1.0, frame.index / frames)
                 background = rtmatte.ColorBackground((0, round(177 * (1 - share)), round(64 + 191 * share)))
-                # Overwrites frame.picture with the composite and returns alpha at frame size.
-                rtmatte.Compositor(background).composite(frame, alpha)
+                # Overwrites frame.picture with the composite.
+                rtmatte.Compositor(background).composite(frame, refiner.refine(frame, alpha))
                 sink.send(frame, None)
     print(f"{target}: {sink.encoder}, {matter.provider}")
 

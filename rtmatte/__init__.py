@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtmatte.matting.recorded import RecordedAlpha
     from rtmatte.output.matte import MatteSink
     from rtmatte.output.video_file import VideoFileSink
+    from rtmatte.refine.upscale import Upscale
     from rtmatte.runs.offline import Progress, process_video
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
@@ -50,6 +51,7 @@ _HOMES = {
     "SceneCutDetector": "temporal.scene_cut",
     "StillReport": "runs.stills",
     "SyntheticSource": "capture.synthetic",
+    "Upscale": "refine.upscale",
     "VideoBackground": "composite.video_background",
     "VideoFileSink": "output.video_file",
     "VideoFileSource": "capture.video_file",
@@ -77,6 +79,7 @@ __all__ = [
     "SceneCutDetector",
     "StillReport",
     "SyntheticSource",
+    "Upscale",
     "VideoBackground",
     "VideoFileSink",
     "VideoFileSource",

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rtmatte"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-STAGES = {"capture", "matting", "temporal", "composite", "output"}
+STAGES = {"capture", "matting", "temporal", "refine", "composite", "output"}
 HOMES = {
     "onnxruntime": {"matting/session.py"},
     "av": {"capture", "output"},

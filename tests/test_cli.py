@@ -42,7 +42,8 @@ def test_a_clip_from_the_command_line(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["frames_in"] == report["frames_out"] == clips.FRAME_COUNT
     assert report["provider"].startswith("CPUExecutionProvider") or "CUDA" in report["provider"]
-    assert [stage["stage"] for stage in report["stages"]] == ["decode", "estimate", "smooth", "composite", "encode"]
+    stages = ["decode", "estimate", "smooth", "refine", "composite", "encode"]
+    assert [stage["stage"] for stage in report["stages"]] == stages
     assert done.stderr == ""
     assert len(decode(tmp_path / "out.mp4").luma) == clips.FRAME_COUNT
 

@@ -81,7 +81,8 @@ def _kernels() -> str:
 
     picture = I420.allocate((64, 48), ColorTags())
     picture.buffer.fill(128)
-    Compositor(ColorBackground((0, 0, 0))).composite(Frame(picture, 0, Fraction(1), 0), np.ones((48, 64), np.float32))
+    frame, alpha_u8 = Frame(picture, 0, Fraction(1), 0), np.full((48, 64), 255, np.uint8)
+    Compositor(ColorBackground((0, 0, 0))).composite(frame, alpha_u8)
     return "compiled and cached"
 
 

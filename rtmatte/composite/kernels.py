@@ -84,23 +84,6 @@ def blank_chroma(u: U8, v: U8, alpha: U8) -> None:
                 v[y, x] = np.uint8(128)
 
 
-@njit(nogil=True, cache=True)
-def quantize_alpha(alpha: F32, alpha_u8: U8, tolerance: float) -> int:
-    """Rounds alpha, (H, W) float32 of any strides, to 0..255; how many values are NaN or outside [0, 1] ± tolerance."""
-    low, high = np.float32(-tolerance), np.float32(1 + tolerance)
-    bad = np.int32(0)
-    for y in range(alpha.shape[0]):
-        source, target = alpha[y], alpha_u8[y]
-        for x in range(source.size):
-            value = source[x]
-            bad += np.int32(not (value >= low) or not (value <= high))
-            scaled = value * np.float32(255) + np.float32(0.5)
-            scaled = scaled if scaled > np.float32(0) else np.float32(0)  # NaN too: a plain comparison vectorises
-            scaled = scaled if scaled < np.float32(255.5) else np.float32(255)
-            target[x] = np.uint8(np.int32(scaled))
-    return int(bad)
-
-
 @njit(inline="always")
 def _code_value(value: np.float32) -> np.uint8:
     rounded = np.int32(value + np.float32(256.5)) - np.int32(256)  # truncation would round negatives up

@@ -1,6 +1,6 @@
 """A recorded clip on a new background: every frame, with its own time stamp, into a file.
 
-decode ──► estimate ──► smooth ──► composite ──► encode         one thread each, see runs/pipeline.py
+decode ──► estimate ──► smooth ──► refine ──► composite ──► encode         one thread each, see runs/pipeline.py
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import OutputExistsError, SettingsError
-from rtmatte.frame import F32, U8, Frame
+from rtmatte.frame import U8, Frame, picture_size_wh
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.output.matte import MatteSink
@@ -25,12 +23,11 @@ from rtmatte.output.sink import Sink
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool
 from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
 from rtmatte.settings import Codec, Device, Encoder, Fit, VideoSettings
 from rtmatte.stats import StageTime
-from rtmatte.temporal.exponential import ExponentialFilter
-from rtmatte.temporal.scene_cut import SceneCutDetector
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +99,20 @@ def process_video(
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
         )
-        composited = _Composited(Compositor(behind), keep_alpha=behind is None)
-        stages = _run(clip, matter, composited, sink, pool, settings, begun, on_progress)
+        chain = MattingChain(matter, smoothing_s=settings.smoothing_s)
+        frames, stages = _run(clip, chain, Compositor(behind), sink, pool, settings, begun, on_progress)
     seconds = time.monotonic() - begun
     return Report(
         source=str(source),
         target=str(target),
         size_wh=clip.format.size_wh,
-        frames_in=composited.frames,
-        frames_out=composited.frames,
+        frames_in=frames,
+        frames_out=frames,
         dropped=0,
         damaged=clip.damaged,
         truncated=clip.truncated,
         seconds=seconds,
-        frame_rate=composited.frames / seconds,
+        frame_rate=frames / seconds,
         speed=clip.duration_seconds / seconds if clip.duration_seconds else None,
         model=matter.name,
         provider=matter.provider,
@@ -148,65 +145,57 @@ def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: Vide
     )
 
 
-@dataclass(slots=True)
-class _Matted:
-    """A frame with its alpha, (h, w) at the matter's resolution, on their way between stages."""
+@dataclass(frozen=True, slots=True)
+class _Refined:
+    """A frame with its alpha at frame size, (H, W) uint8 of the pool."""
 
     frame: Frame
-    alpha: F32
-
-
-class _Composited:
-    """The composite stage: the frame's picture becomes the composite, in place."""
-
-    def __init__(self, compositor: Compositor, *, keep_alpha: bool) -> None:
-        self._compositor = compositor
-        self._keep_alpha = keep_alpha
-        self.frames = 0
-
-    def __call__(self, matted: _Matted) -> tuple[Frame, U8 | None]:
-        alpha_u8 = self._compositor.composite(matted.frame, matted.alpha)
-        self.frames += 1
-        # The compositor's buffer is overwritten by the next frame while the encoder still reads this one's.
-        return matted.frame, alpha_u8.copy() if self._keep_alpha else None
+    alpha_u8: U8
 
 
 def _run(
     clip: Source,
-    matter: Matter,
-    composited: _Composited,
+    chain: MattingChain,
+    compositor: Compositor,
     sink: Sink,
     pool: PicturePool,
     settings: VideoSettings,
     begun: float,
     on_progress: Callable[[Progress], None] | None,
-) -> list[StageTime]:
-    smoother = ExponentialFilter(settings.smoothing_s)
-    cuts = SceneCutDetector()
+) -> tuple[int, list[StageTime]]:
+    """Runs every frame through; how many there were, and what each stage took."""
+    frames = 0
 
-    def estimate(frame: Frame) -> _Matted:
-        # A copy: the matter overwrites its own while the next stage still reads.
-        return _Matted(frame, matter.estimate(frame).copy())
+    def refine(matted: Matted) -> _Refined:
+        return _Refined(matted.frame, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
 
-    def smooth(matted: _Matted) -> _Matted:
-        cut = cuts.is_cut(matted.frame.picture)
-        np.copyto(matted.alpha, smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=cut))
-        return matted
+    def composite(refined: _Refined) -> _Refined:
+        compositor.composite(refined.frame, refined.alpha_u8)
+        return refined
 
-    def encode(finished: tuple[Frame, U8 | None]) -> None:
-        frame, alpha_u8 = finished
-        sink.send(frame, alpha_u8)
-        pool.release(frame.picture)
+    def encode(refined: _Refined) -> None:
+        nonlocal frames
+        sink.send(refined.frame, refined.alpha_u8)
+        pool.release(refined.frame.picture)
+        pool.release_alpha(refined.alpha_u8)
+        frames += 1
 
     def tell(frames_done: int) -> None:
         if on_progress is not None:
             elapsed = time.monotonic() - begun
             on_progress(Progress(frames_done, clip.frames_expected, clip.duration_seconds, elapsed))
 
-    return run_pipeline(
+    stages = run_pipeline(
         clip,
         "decode",
-        [Stage("estimate", estimate), Stage("smooth", smooth), Stage("composite", composited), Stage("encode", encode)],
+        [
+            Stage("estimate", chain.estimate),
+            Stage("smooth", chain.smooth),
+            Stage("refine", refine),
+            Stage("composite", composite),
+            Stage("encode", encode),
+        ],
         stall_timeout_s=settings.stall_timeout_s,
         on_progress=tell,
     )
+    return frames, stages

@@ -1,0 +1,1 @@
+"""From the model's small alpha to alpha at frame size."""
