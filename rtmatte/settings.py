@@ -217,7 +217,8 @@ class LiveSettings(EstimateSettings):
     frame_rate_requested: float = 30.0
     output: str = "auto"
     """The virtual camera's device (such as /dev/video10 or "OBS Virtual Camera"), or `auto`."""
-    background: str = "blur"
+    backgrounds: tuple[str, ...] = ("blur",)
+    """The first is shown; a key goes on to the next. `none` isn't one: a virtual camera knows no transparency."""
     fit: Fit = "cover"
     safe_frame: Path | None = None
     """The picture shown whenever there is no composite to show; None: a card."""
@@ -231,6 +232,8 @@ class LiveSettings(EstimateSettings):
     """Nobody in the picture for so long: a "be right back" card; None: never."""
     max_cpu_percent: float | None = None
     """Of all cores together; None: no limit."""
+    idle: bool = True
+    """Rest while no program reads the virtual camera, where the system tells."""
     stats: Path | None = None
     """Append a line of JSON with all counters there, every second."""
     metrics_port: int | None = None
@@ -244,3 +247,16 @@ class LiveSettings(EstimateSettings):
         "max_cpu_percent": (5, 100),
         "metrics_port": (1, 65535),
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.backgrounds or any(isinstance(parse_background(text), Transparent) for text in self.backgrounds):
+            raise SettingsError(
+                "--background: expected blur, a colour, a picture or a clip for a virtual camera, got "
+                f"{', '.join(self.backgrounds) or 'nothing'}.",
+                hint="A virtual camera can't be transparent; a green background can be keyed out: '#00b140'.",
+            )
+        if self.size_wh is not None and not all(16 <= side <= 8192 and side % 2 == 0 for side in self.size_wh):
+            raise SettingsError(
+                f"--size: expected even sides of 16 to 8192 pixels, got {self.size_wh[0]}x{self.size_wh[1]}."
+            )

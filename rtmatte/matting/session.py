@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal, TypeAlias
@@ -30,6 +29,7 @@ from rtmatte.errors import (
     SettingsError,
     WeightsError,
 )
+from rtmatte.machine import usable_cores
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 
@@ -130,7 +130,7 @@ class OnnxSession:
         if threads is not None and threads < 1:
             raise SettingsError(f"expected at least one thread, got {threads}")
         distribution, runtime = _import_runtime()
-        threads = threads or min(_usable_cores(), _MOST_THREADS)
+        threads = threads or min(usable_cores(), _MOST_THREADS)
         self._session: Any = None
         self.provider_reason = "the CPU was asked for"
         if device != "cpu":
@@ -174,10 +174,6 @@ class OnnxSession:
                 f"the model failed on {self.provider}: expected {wanted.dtype} {wanted.shape} "
                 f"from {given.dtype} {given.shape}, got {error}"
             ) from error
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _options(runtime: Any, threads: int) -> Any:

@@ -1,0 +1,1 @@
+"""The live run: a camera in, a virtual camera out, for hours."""
