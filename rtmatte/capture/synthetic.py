@@ -17,8 +17,8 @@ NUMBER_BITS = 16
 _BITS_PER_ROW = 8
 _ZERO, _ONE = 40, 200
 _THRESHOLD = 120
-_SMALLEST_SIDE = 16
-_TAGS_BT709 = ColorTags(matrix_code=1, primaries_code=1, transfer_code=1, range_tagged=True)
+SMALLEST_SIDE = 16
+TAGS_BT709 = ColorTags(matrix_code=1, primaries_code=1, transfer_code=1, range_tagged=True)
 
 
 def draw_test_pattern(picture: I420, number: int) -> None:
@@ -31,10 +31,10 @@ def draw_test_pattern(picture: I420, number: int) -> None:
     Raises: ValueError for a smaller picture.
     """
     height, width = picture.y.shape
-    if min(height, width) < _SMALLEST_SIDE:
+    if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"expected a picture of at least 16x16 for the test pattern, got {width}x{height}")
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    np.copyto(picture.y, 60 + (rows + columns + 2 * number) % 128, casting="unsafe")
+    ramp = (60 + (np.arange(height + width - 1) + 2 * number) % 128).astype(np.uint8)
+    np.copyto(picture.y, np.lib.stride_tricks.sliding_window_view(ramp, width))
     for bit in range(NUMBER_BITS):
         top, bottom, left, right = _block(bit, width, height)
         picture.y[top:bottom, left:right] = _ONE if number >> (NUMBER_BITS - 1 - bit) & 1 else _ZERO
@@ -83,7 +83,7 @@ class SyntheticSource:
     def __init__(
         self, size_wh: tuple[int, int], frame_count: int, frame_rate: Fraction, *, pool: PicturePool | None = None
     ) -> None:
-        self.format = VideoFormat(size_wh, 1 / frame_rate, _TAGS_BT709, frame_rate_reported=frame_rate)
+        self.format = VideoFormat(size_wh, 1 / frame_rate, TAGS_BT709, frame_rate_reported=frame_rate)
         self.frames_expected: int | None = frame_count
         self.duration_seconds: float | None = float(frame_count / frame_rate)
         self.damaged = 0
