@@ -14,6 +14,7 @@ from rtmatte.frame import I420, ColorTags, Frame, Picture
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.registry import MODELS, find_model
+from rtmatte.matting.selfie import Selfie
 from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.u2net import U2Net
 from rtmatte.matting.weights import read_verified
@@ -21,13 +22,17 @@ from rtmatte.matting.weights import read_verified
 SIZES = [(1, 1), (2, 2), (3, 7), (64, 48), (127, 95), (1, 90), (90, 1), (641, 361)]
 
 
-@lru_cache(maxsize=1)
-def _session() -> OnnxSession:
-    return OnnxSession(read_verified(find_model("u2netp")), device="cpu", threads=1)
+@lru_cache
+def _session(name: str) -> OnnxSession:
+    return OnnxSession(read_verified(find_model(name)), device="cpu", threads=1)
 
 
 def _u2net() -> Matter:
-    return U2Net(_session(), long_side=64)
+    return U2Net(_session("u2netp"), long_side=64)
+
+
+def _selfie() -> Matter:
+    return Selfie(_session("selfie"), name="selfie", size_wh=(256, 144))
 
 
 def _recorded_floats() -> Matter:
@@ -46,6 +51,7 @@ def _recorded_stream() -> Matter:
 
 MATTERS: dict[str, Callable[[], Matter]] = {
     "u2net": _u2net,
+    "selfie": _selfie,
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,
     "recorded stream": _recorded_stream,

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.registry import find_model
+from rtmatte.matting.selfie import Selfie
 from rtmatte.matting.session import Device, OnnxSession
 from rtmatte.matting.u2net import U2Net
 from rtmatte.matting.weights import read_verified
@@ -30,4 +31,6 @@ def load_matter(
     """
     spec = find_model(name)
     session = OnnxSession(read_verified(spec), device=device, threads=threads)
+    if spec.family == "selfie":
+        return Selfie(session, name=spec.name, size_wh=(256, 144), sample_aspect_ratio=sample_aspect_ratio)
     return U2Net(session, name=spec.name, sample_aspect_ratio=sample_aspect_ratio)

@@ -17,7 +17,7 @@ class ModelSpec:
     """
 
     name: str
-    family: Literal["u2net"]
+    family: Literal["u2net", "selfie"]
     file: str
     sha256: str
     size_bytes: int
@@ -42,6 +42,19 @@ MODELS: tuple[ModelSpec, ...] = (
         input="uint8 (N, H, W, 3) RGB, H and W multiples of 32; trained at 320x320",
         output="float32 (N, H, W) alpha in [0, 1], 1 = foreground",
         notes="Finds what stands out, usually the person in front; can take a striking piece of furniture too.",
+    ),
+    ModelSpec(
+        name="selfie",
+        family="selfie",
+        file="selfie.onnx",
+        sha256="4103970570a493bcb2aa554ddcd117b4f73b8022e6be7fa4468c3c673050098e",
+        size_bytes=228_033,
+        licence="Apache-2.0",
+        source="npm:@mediapipe/selfie_segmentation@0.1.1675465747",
+        task="people near a webcam",
+        input="uint8 (N, H, W, 3) RGB, H and W multiples of 16; trained at 256x144",
+        output="float32 (N, H, W) alpha in [0, 1], 1 = foreground",
+        notes="Very fast and coarse: one or two people, up to some two metres away; edges are soft.",
     ),
 )
 

@@ -1,0 +1,1 @@
+"""How the shipped weights are built: `python -m models.build_NAME`."""
