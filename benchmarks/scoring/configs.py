@@ -1,0 +1,109 @@
+"""What is judged: named configurations, and the frame path of rtmatte run over a clip with one of them.
+
+The stages are those of every run (`rtmatte.runs.matting_chain`); only threads and hand-offs are left out, so that each
+stage can be timed alone. A new option is a field of `Config` and, if it isn't read by the chain, a line in
+`matted_frames`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.frame import U8, Frame, VideoFormat
+from rtmatte.matting.load import load_matter
+from rtmatte.matting.matter import Matter
+from rtmatte.runs.matting_chain import MattingChain
+from rtmatte.settings import VideoSettings
+from scoring.peers import squashed_u2netp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every choice of the frame path; the defaults are those of the program."""
+
+    model: str = VideoSettings.model
+    smoothing_s: float = VideoSettings.smoothing_s
+    threads: int | None = None
+    """Threads of the model; None: one for each core."""
+    peer: Callable[[VideoFormat], Matter] | None = None
+    """Makes what estimates alpha instead of `model`, for the clip's format."""
+
+
+CONFIGS: Mapping[str, Config] = {
+    "default": Config(),
+    "u2netp": Config(model="u2netp"),
+    "u2netp_raw": Config(model="u2netp", smoothing_s=0),
+    "peer_u2netp_squashed": Config(peer=squashed_u2netp, smoothing_s=0),
+}
+"""`peer_...`: how others would do it, to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class MattedFrame:
+    """A frame, its alpha at frame size ((H, W) uint8, its own copy), and the seconds that each stage took."""
+
+    frame: Frame
+    alpha_u8: U8
+    stage_seconds: dict[str, float]
+
+
+def named_config(text: str) -> tuple[str, Config]:
+    """A configuration as written on the command line: `u2netp`, or with other values, `u2netp:smoothing_s=0.1,threads=1`.
+
+    Returns a name for files, and the configuration. Raises: ValueError with the names that there are.
+    """
+    base, _, changes = text.partition(":")
+    if base not in CONFIGS:
+        raise ValueError(f"expected a configuration of {', '.join(CONFIGS)}, got {base!r}")
+    known = {field.name for field in fields(Config)} - {"peer"}
+    values = {}
+    for change in filter(None, changes.split(",")):
+        key, _, value = change.partition("=")
+        if key not in known:
+            raise ValueError(f"expected an option of {', '.join(sorted(known))}, got {key!r}")
+        values[key] = _value(value)
+    return re.sub(r"[^\w.=-]+", "_", text), replace(CONFIGS[base], **values)
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
+    """Runs a clip through the frame path, frame by frame and in order.
+
+    Raises: any of `rtmatte.errors`.
+    """
+    with VideoFileSource(clip) as source:
+        chain = MattingChain(_matter(config, source.format), smoothing_s=config.smoothing_s)
+        for frame in source:
+            begun = time.perf_counter()
+            matted = chain.estimate(frame)
+            estimated = time.perf_counter()
+            matted = chain.smooth(matted)
+            smoothed = time.perf_counter()
+            alpha_u8 = chain.refine(matted)
+            refined = time.perf_counter()
+            seconds = {"estimate": estimated - begun, "smooth": smoothed - estimated, "refine": refined - smoothed}
+            yield MattedFrame(frame, alpha_u8.copy(), seconds)
+
+
+def alphas(clip: Path, config: Config) -> Iterator[U8]:
+    """The alpha of each frame, (H, W) uint8 at frame size, as it would be composited."""
+    for matted in matted_frames(clip, config):
+        yield matted.alpha_u8
+
+
+def _matter(config: Config, video: VideoFormat) -> Matter:
+    if config.peer is not None:
+        return config.peer(video)
+    return load_matter(config.model, threads=config.threads, sample_aspect_ratio=video.sample_aspect_ratio)
