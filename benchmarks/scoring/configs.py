@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import U8, Frame, VideoFormat
@@ -54,7 +55,7 @@ class MattedFrame:
 
 
 def named_config(text: str) -> tuple[str, Config]:
-    """A configuration as written on the command line: `u2netp`, or with other values, `u2netp:smoothing_s=0.1,threads=1`.
+    """A configuration as on the command line: `u2netp`, or with other values `u2netp:smoothing_s=0.1,threads=1`.
 
     Returns a name for files, and the configuration. Raises: ValueError with the names that there are.
     """
@@ -62,7 +63,7 @@ def named_config(text: str) -> tuple[str, Config]:
     if base not in CONFIGS:
         raise ValueError(f"expected a configuration of {', '.join(CONFIGS)}, got {base!r}")
     known = {field.name for field in fields(Config)} - {"peer"}
-    values = {}
+    values: dict[str, Any] = {}
     for change in filter(None, changes.split(",")):
         key, _, value = change.partition("=")
         if key not in known:
@@ -71,7 +72,7 @@ def named_config(text: str) -> tuple[str, Config]:
     return re.sub(r"[^\w.=-]+", "_", text), replace(CONFIGS[base], **values)
 
 
-def _value(text: str) -> object:
+def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -12,6 +12,7 @@ from scoring.score import ClipScore, WorstFrame
 
 _TILE_WH = (480, 360)
 _GAP = 6
+_HEADING = 34
 
 
 def write_sheet(path: Path, clips: list[ClipScore]) -> None:
@@ -26,9 +27,9 @@ def _row(name: str, worst: WorstFrame) -> U8:
     tiles = [worst.picture_bgr, _grey(worst.truth), _grey(worst.alpha), _errors(worst)]
     row = np.hstack([_tile(tile) for tile in tiles])
     label = f"{name}  frame {worst.index}  MAD {worst.mad:.1f}"
-    for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(row, label, (10, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.7, color, thickness, cv2.LINE_AA)
-    return row
+    heading = np.full((_HEADING, row.shape[1], 3), 40, np.uint8)
+    cv2.putText(heading, label, (8, _HEADING - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.vstack([heading, row])
 
 
 def _errors(worst: WorstFrame) -> U8:

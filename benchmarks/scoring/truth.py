@@ -1,4 +1,4 @@
-"""Clips with exact truth: NAME.mp4 with NAME_alpha.mkv, and NAME_foreground.mkv where the foreground's colours are known.
+"""Clips with exact truth: NAME.mp4 with NAME_alpha.mkv, and NAME_foreground.mkv where its colours are known.
 
 The truth is read with plain PyAV, not with what is being judged.
 """
@@ -36,7 +36,7 @@ class TruthClip:
             return
         with av.open(str(self.foreground)) as container:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="bgr24")
+                yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 def find_clips(folder: Path, pattern: str = "*") -> list[TruthClip]:
