@@ -20,7 +20,9 @@ _NEUTRAL_CHROMA = 128
 class MjpegDecoder:
     """Decodes single JPEG pictures with FFmpeg; for one thread.
 
-    A 720p picture takes 1.4 to 1.9 ms; decoded by OpenCV and converted back to YUV it would take 4.8 to 9.3 ms. Full range BT.601, as JFIF says. 4:2:2, what nearly all webcams send, is averaged over pairs of rows.
+    A 720p picture takes 1.4 to 1.9 ms; decoded by OpenCV and converted back to YUV it would take 4.8 to 9.3 ms.
+
+    Full range BT.601, as JFIF says. 4:2:2, what nearly all webcams send, is averaged over pairs of rows.
     """
 
     def __init__(self) -> None:

@@ -100,10 +100,10 @@ class ThreadedCamera(ABC, Generic[T]):
     ) -> None:
         self.close()
 
-    def _deliver(self, item: T) -> None:
-        """Makes this the newest frame, captured now."""
+    def _deliver(self, item: T, captured_ns: int | None = None) -> None:
+        """Makes this the newest frame, captured then; None: now."""
         with self._changed:
-            unwanted = _Captured(item, time.monotonic_ns(), self.captured)
+            unwanted = _Captured(item, captured_ns or time.monotonic_ns(), self.captured)
             if not self._closing.is_set():
                 self.captured += 1
                 replaced, self._newest = self._newest, unwanted
