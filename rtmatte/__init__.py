@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from rtmatte.output.matte import MatteSink
     from rtmatte.output.video_file import VideoFileSink
     from rtmatte.refine.upscale import Upscale
+    from rtmatte.runs.live.run import run_live
+    from rtmatte.runs.live.status import LiveStatus
     from rtmatte.runs.offline import Progress, process_video
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
+    from rtmatte.settings import LiveSettings
     from rtmatte.temporal.exponential import ExponentialFilter
     from rtmatte.temporal.scene_cut import SceneCutDetector
 
@@ -43,6 +46,8 @@ _HOMES = {
     "Frame": "frame",
     "I420": "frame",
     "ImageBackground": "composite.still_background",
+    "LiveSettings": "settings",
+    "LiveStatus": "runs.live.status",
     "MatteSink": "output.matte",
     "Progress": "runs.offline",
     "RecordedAlpha": "matting.recorded",
@@ -60,6 +65,7 @@ _HOMES = {
     "process_image": "runs.stills",
     "process_video": "runs.offline",
     "remove_background": "runs.stills",
+    "run_live": "runs.live.run",
 }
 
 __all__ = [
@@ -71,6 +77,8 @@ __all__ = [
     "ExponentialFilter",
     "Frame",
     "ImageBackground",
+    "LiveSettings",
+    "LiveStatus",
     "MatteSink",
     "Progress",
     "RecordedAlpha",
@@ -89,6 +97,7 @@ __all__ = [
     "process_image",
     "process_video",
     "remove_background",
+    "run_live",
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from rtmatte.cli import demo, doctor, image, models, video
+from rtmatte.cli import demo, doctor, image, models, video, webcam
 from rtmatte.cli.speaking import say_errors
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("webcam")(webcam.webcam)
 app.command("video")(video.video)
 app.command("image")(image.image)
 app.command("demo")(demo.demo)

@@ -51,7 +51,7 @@ class BlurBackground:
         if not 0 < strength <= 1:
             raise SettingsError(f"Expected a blur strength over 0 and up to 1, got {strength!r}.")
         self.name = f"blur:{strength:g}"
-        self._strength = strength
+        self.strength = strength
         self._weight_of = _pixel_weights()
         self._result: Picture | None = None
 
@@ -73,7 +73,7 @@ class BlurBackground:
 
     def _allocate(self, size_wh: tuple[int, int]) -> None:
         width, height = size_wh
-        sigma = self._strength * _SIGMA_OF_HEIGHT * height
+        sigma = self.strength * _SIGMA_OF_HEIGHT * height
         cell = 2 * max(1, round(max(sigma / _CELLS_PER_SIGMA, height / _ROWS) / 2))
         rows, columns = ceil(height / cell), ceil(width / cell)
         # The mean over a cell and the interpolation back blur too: variances of 1/12 and 1/6 of a cell.

@@ -55,5 +55,9 @@ class MattingChain:
     def reset(self) -> None:
         """Forgets the past of every stage."""
         self.matter.reset()
+        self.forget_past()
+
+    def forget_past(self) -> None:
+        """Forgets the past of all stages but the model's."""
         self._smoother.reset()
         self.refiner.reset()

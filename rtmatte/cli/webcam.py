@@ -1,0 +1,211 @@
+"""rtmatte webcam"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rtmatte.cli import options, speaking
+from rtmatte.errors import SettingsError
+from rtmatte.settings import LiveSettings
+
+if TYPE_CHECKING:
+    from rtmatte.output.live_sink import LiveSink
+    from rtmatte.runs.live.status import LiveStatus
+
+Backgrounds = Annotated[
+    list[str],
+    typer.Option(
+        "-b",
+        "--background",
+        metavar="WHAT",
+        help="blur, blur:0.7, '#00b140', a colour name, or a picture or clip file. Give several to switch between them.",
+    ),
+]
+
+
+def webcam(
+    camera: Annotated[
+        str,
+        typer.Option(
+            "--camera", help="default, an index, a path, (part of) a name, an id of 'rtmatte cameras list', file:PATH."
+        ),
+    ] = LiveSettings.camera,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin a file: camera again at its end.")] = LiveSettings.loop,
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Of the picture [default: 1280x720].")] = None,
+    fps: Annotated[float, typer.Option("--fps", help="Frames a second to ask of the camera.")] = (
+        LiveSettings.frame_rate_requested
+    ),
+    output: Annotated[
+        str, typer.Option("--output", help="The virtual camera: auto, a device such as /dev/video10, or null.")
+    ] = LiveSettings.output,
+    background: Backgrounds = list(LiveSettings.backgrounds),  # noqa: B006 - typer copies it
+    fit: options.FitOption = LiveSettings.fit,
+    safe_frame: Annotated[
+        Path | None, typer.Option("--safe-frame", help="A picture to show whenever there is nothing safe to show.")
+    ] = LiveSettings.safe_frame,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Show the picture mirrored.")] = LiveSettings.mirror,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="A window with what is sent, and keys (h shows them).")
+    ] = LiveSettings.preview,
+    smoothing: Annotated[
+        float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
+    ] = LiveSettings.smoothing_s,
+    when_slow: Annotated[
+        Literal["auto", "drop", "propagate"],
+        typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
+    ] = LiveSettings.when_slow,
+    away_after: Annotated[
+        float | None,
+        typer.Option("--away-after", metavar="SECONDS", help="A 'be right back' card once nobody was there so long."),
+    ] = LiveSettings.away_after_s,
+    max_cpu: Annotated[
+        float | None, typer.Option("--max-cpu", metavar="PERCENT", help="Of all cores together.")
+    ] = LiveSettings.max_cpu_percent,
+    idle: Annotated[
+        bool, typer.Option("--idle/--no-idle", help="Rest while no program reads the virtual camera.")
+    ] = LiveSettings.idle,
+    stats: Annotated[
+        Path | None, typer.Option("--stats", help="Append a line of JSON with all counters to this file every second.")
+    ] = LiveSettings.stats,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="Serve the counters to Prometheus on this port of 127.0.0.1.")
+    ] = LiveSettings.metrics_port,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after so long.")] = None,
+    model: options.Model = LiveSettings.model,
+    device: options.DeviceOption = LiveSettings.device,
+    threads: options.Threads = LiveSettings.threads,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Replace the background of a camera, live, and show the result to other programs as a virtual camera.
+
+    rtmatte webcam --camera Logitech --background office.jpg --preview
+
+    What other programs see is the composite or a card, never the room: also while the model loads, fails, or the camera
+    is unplugged.
+    """
+    from rtmatte.runs.live.run import run_live
+
+    settings = LiveSettings(
+        camera=camera,
+        loop=loop,
+        size_wh=None if size is None else _size_wh(size),
+        frame_rate_requested=fps,
+        output=output,
+        backgrounds=tuple(background),
+        fit=fit,
+        safe_frame=safe_frame,
+        mirror=mirror,
+        preview=preview,
+        smoothing_s=smoothing,
+        when_slow=when_slow,
+        away_after_s=away_after,
+        max_cpu_percent=max_cpu,
+        idle=idle,
+        stats=stats,
+        metrics_port=metrics_port,
+        model=model,
+        device=device,
+        threads=threads,
+    )
+    line = _StatusLine(quiet=quiet, seconds=seconds)
+    _stop_on_signals(line.stop)
+    status = run_live(settings, on_status=line.show, stop=line.stop)
+    line.clear()
+    if json:
+        speaking.print_json(status.as_dict())
+    elif not quiet:
+        for text in _summary(status):
+            speaking.say(text)
+
+
+def _size_wh(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    if match is None:
+        raise SettingsError(f"--size: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
+    return int(match[1]), int(match[2])
+
+
+def _stop_on_signals(stop: Event) -> None:
+    """The first Ctrl-C or SIGTERM ends the run in good order: it is how a live run is meant to end. The second, at once."""
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+
+    for number in previous:
+        signal.signal(number, on_signal)
+
+
+class _StatusLine:
+    """One line that is written over, on a terminal; elsewhere a line whenever what is shown changes."""
+
+    def __init__(self, *, quiet: bool, seconds: float | None) -> None:
+        self.stop = Event()
+        self._quiet = quiet
+        self._seconds = seconds
+        self._rewrites = sys.stderr.isatty()
+        self._told = ""
+
+    def show(self, status: LiveStatus) -> None:
+        if self._seconds is not None and status.seconds >= self._seconds:
+            self.stop.set()
+        if self._quiet:
+            return
+        if not self._told:
+            speaking.say(
+                f"{status.camera} ({status.camera_detail}) to {status.output}, {status.size_wh[0]}x{status.size_wh[1]}. "
+                "Ctrl-C ends."
+            )
+        event = _event_of(status)
+        if event != self._told:
+            self.clear()
+            speaking.say(event)
+            self._told = event
+        if self._rewrites and status.showing == "picture":
+            print(f"\r\033[K{_rates_of(status)}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._rewrites and not self._quiet:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _event_of(status: LiveStatus) -> str:
+    """What a user should know of a change, in a line."""
+    if status.output_problem:
+        return f"virtual camera: {status.output_problem}"
+    if status.camera_state == "lost":
+        return f"camera: {status.camera_detail}"
+    if status.showing != "picture":
+        return f"showing a card: {status.showing}"
+    return f"showing the picture: {status.model} on {status.provider}, background {status.background}"
+
+
+def _rates_of(status: LiveStatus) -> str:
+    return (
+        f"{status.frame_rate_sent:.1f} fps, latency {status.latency_ms_p50:.0f}/{status.latency_ms_p95:.0f}/"
+        f"{status.latency_ms_p99:.0f} ms (p50/p95/p99), model {status.estimate_ms_p50:.0f} ms, masks {status.masks}, "
+        f"dropped {status.dropped}, cpu {status.cpu_percent:.0f} %"
+    )
+
+
+def _summary(status: LiveStatus) -> list[str]:
+    lines = [
+        f"{status.output}: {status.sent} frames and {status.cards} cards in {status.seconds:.1f} s",
+        f"  frames     captured {status.captured}, dropped {status.dropped}, replaced {status.replaced}, "
+        f"sent {status.sent}",
+        f"  latency    {status.latency_ms_p50:.1f} / {status.latency_ms_p95:.1f} / {status.latency_ms_p99:.1f} ms "
+        f"(p50/p95/p99), without the model {status.overhead_ms_p95:.1f} ms (p95)",
+        f"  model      {status.model} on {status.provider}, {status.estimate_ms_p50:.1f} ms, masks {status.masks}",
+        f"  faults     {status.faults} of frames, {status.output_faults} of the virtual camera, camera reopened "
+        f"{status.reopened} times",
+    ]
+    return lines + ([f"  last fault {status.fault}"] if status.fault else [])

@@ -1,0 +1,145 @@
+"""A camera's picture on a new background, into a virtual camera, for as long as the user wants.
+
+    camera ──newest frame──► composer ──newest composite──► sender ──► virtual camera
+    thread                   thread                         thread     caller: status, preview, keys, Ctrl-C
+                             framing, masks, smooth,
+                             refine, composite
+
+Every hand-off keeps only the newest item: a late frame is worth nothing. The sender alone talks to the device, and what
+it can't show as a composite it replaces by a card; see runs/live/sender.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from threading import Event
+
+from rtmatte.capture.camera import Camera
+from rtmatte.capture.open_camera import open_camera
+from rtmatte.matting.load import load_matter
+from rtmatte.matting.matter import Matter
+from rtmatte.output.fake_virtual_camera import CountingCamera
+from rtmatte.output.live_sink import LiveSink
+from rtmatte.output.preview import Preview
+from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR, VirtualCamera
+from rtmatte.pool import PicturePool
+from rtmatte.runs.live.composer import PAUSED, Composer
+from rtmatte.runs.live.cpu_cap import CpuCap
+from rtmatte.runs.live.keys import ACTION_OF_KEY, HELP
+from rtmatte.runs.live.recorders import open_recorders
+from rtmatte.runs.live.scenery import Scenery
+from rtmatte.runs.live.sender import Sender
+from rtmatte.runs.live.status import LiveStatus, StatusReader
+from rtmatte.settings import LiveSettings
+
+_USUAL_SIZE_WH = (1280, 720)
+_STATUS_INTERVAL_S = 0.5
+_WAIT_S, _PREVIEW_WAIT_S = 0.1, 0.01
+
+
+def run_live(
+    settings: LiveSettings | None = None,
+    *,
+    camera: Callable[[PicturePool], Camera] | None = None,
+    output: Callable[[tuple[int, int]], LiveSink] | None = None,
+    matter: Callable[[], Matter] | None = None,
+    on_status: Callable[[LiveStatus], None] | None = None,
+    stop: Event | None = None,
+) -> LiveStatus:
+    """Runs until `stop` is set, the user quits in the preview, or a camera that is a file ends; the last status.
+
+    `camera`, `output` and `matter` replace what the settings name; each is called to make one: `output` with the size
+    of the picture, again after the device was lost; `matter` again after it failed. `on_status` is called about twice
+    a second from this thread, which has to be the main one with `settings.preview`.
+
+    Raises: `SettingsError`, `InputError` (no such camera, no permission, a background that can't be read),
+    `VirtualCameraError`, `ModelError`, before anything was shown; later only what is wrong with the program itself.
+    Faults of camera, model and device are survived and told by the status. In every case threads have ended and devices
+    are free, except for one that hangs in foreign code.
+    """
+    settings = settings or LiveSettings()
+    stop = stop or Event()
+    pool = PicturePool()
+    with ExitStack() as stack:
+        window = Preview("rtmatte", HELP) if settings.preview else None
+        if window is not None:
+            stack.callback(window.close)
+        recorders = stack.enter_context(open_recorders(settings.stats, settings.metrics_port))
+        source = stack.enter_context((camera or partial(_open_camera, settings))(pool))
+        size_wh = settings.size_wh or source.size_wh or _USUAL_SIZE_WH
+        scenery = Scenery(settings.backgrounds, settings.fit, size_wh, VIRTUAL_CAMERA_COLOR, settings.safe_frame)
+        stack.callback(scenery.close)
+        sender = Sender(
+            partial(output or partial(_open_output, settings), size_wh),
+            scenery.card(PAUSED),
+            pool,
+            frame_rate=settings.frame_rate_requested,
+            preview=window is not None,
+            may_idle=settings.idle and window is None,
+        )
+        stack.callback(sender.close)
+        cap = CpuCap(settings.max_cpu_percent)
+        composer = Composer(
+            source,
+            matter
+            or partial(load_matter, settings.model, device=settings.device, threads=cap.threads(settings.threads)),
+            scenery,
+            sender,
+            pool,
+            settings,
+            size_wh=size_wh,
+            color=VIRTUAL_CAMERA_COLOR,
+            cap=cap,
+        )
+        stack.callback(composer.close)
+        reader = StatusReader(source, composer, sender, size_wh)
+        told_at = 0.0
+        while not stop.is_set():
+            if window is not None:
+                _attend(window, sender, composer, stop)
+            now = time.monotonic()
+            if now - told_at >= _STATUS_INTERVAL_S:
+                told_at = now
+                status = reader.read()
+                recorders.record(status)
+                if on_status is not None:
+                    on_status(status)
+            for thread in (composer, sender):
+                if thread.error is not None:
+                    raise thread.error
+            if composer.ended:
+                break
+            stop.wait(_WAIT_S if window is None else _PREVIEW_WAIT_S)
+        status = reader.read()
+        recorders.record(status)
+    return status
+
+
+def _open_camera(settings: LiveSettings, pool: PicturePool) -> Camera:
+    return open_camera(
+        settings.camera, settings.size_wh or _USUAL_SIZE_WH, settings.frame_rate_requested, settings.loop, pool
+    )
+
+
+def _open_output(settings: LiveSettings, size_wh: tuple[int, int]) -> LiveSink:
+    if settings.output == "null":
+        return CountingCamera(size_wh)
+    return VirtualCamera(size_wh, settings.frame_rate_requested, device=settings.output)
+
+
+def _attend(window: Preview, sender: Sender, composer: Composer, stop: Event) -> None:
+    """Shows the newest sent picture and does what the user's keys say."""
+    shown = sender.previews.take(0)
+    if shown is not None:
+        window.show(shown.picture, shown.before)
+        sender.release_preview(shown)
+    action = ACTION_OF_KEY.get(window.key() or "")
+    if action == "quit" or window.closed:
+        stop.set()
+    elif action == "help":
+        window.help_shown = not window.help_shown
+    elif action is not None:
+        composer.actions.put(action)
