@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from threading import Lock
 
 import numpy as np
@@ -17,18 +18,17 @@ class PicturePool:
     """
 
     def __init__(self) -> None:
-        self._free: list[I420] = []
-        self._free_alphas: list[U8] = []
+        self._free: defaultdict[tuple[int, int], list[I420]] = defaultdict(list)
+        self._free_alphas: defaultdict[tuple[int, int], list[U8]] = defaultdict(list)
         self._lock = Lock()
         self.allocated = 0
 
     def acquire(self, size_wh: tuple[int, int], color: ColorTags) -> I420:
         """A picture of that size with undefined content; allocates only if none is free."""
         with self._lock:
-            while self._free:
-                picture = self._free.pop()
-                if picture.size_wh == size_wh:
-                    return picture if picture.color == color else I420.over(picture.buffer, size_wh, color)
+            if self._free[size_wh]:
+                picture = self._free[size_wh].pop()
+                return picture if picture.color == color else I420.over(picture.buffer, size_wh, color)
             self.allocated += 1
         return I420.allocate(size_wh, color)
 
@@ -36,19 +36,17 @@ class PicturePool:
         """Gives a picture back; the caller must not touch it afterwards. BGR pictures aren't pooled."""
         if isinstance(picture, I420):
             with self._lock:
-                self._free.append(picture)
+                self._free[picture.size_wh].append(picture)
 
     def acquire_alpha(self, size_wh: tuple[int, int]) -> U8:
         """An (H, W) uint8 plane of that size with undefined content; allocates only if none is free."""
         with self._lock:
-            while self._free_alphas:
-                alpha_u8 = self._free_alphas.pop()
-                if alpha_u8.shape == size_wh[::-1]:
-                    return alpha_u8
+            if self._free_alphas[size_wh]:
+                return self._free_alphas[size_wh].pop()
             self.allocated += 1
         return np.empty(size_wh[::-1], np.uint8)
 
     def release_alpha(self, alpha_u8: U8) -> None:
         """Gives a plane back; the caller must not touch it afterwards."""
         with self._lock:
-            self._free_alphas.append(alpha_u8)
+            self._free_alphas[alpha_u8.shape[1], alpha_u8.shape[0]].append(alpha_u8)

@@ -216,7 +216,7 @@ class LiveSettings(EstimateSettings):
     """Asked of the camera and given to the virtual camera; None: 1280x720, or what the camera grants instead."""
     frame_rate_requested: float = 30.0
     output: str = "auto"
-    """The virtual camera's device (such as /dev/video10 or "OBS Virtual Camera"), `auto`, or `null`: none, to measure."""
+    """The virtual camera's device (/dev/video10, "OBS Virtual Camera"), `auto`, or `null`: none, to measure."""
     backgrounds: tuple[str, ...] = ("blur",)
     """The first is shown; a key goes on to the next. `none` isn't one: a virtual camera knows no transparency."""
     fit: Fit = "cover"

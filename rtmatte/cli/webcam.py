@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +16,6 @@ from rtmatte.errors import SettingsError
 from rtmatte.settings import LiveSettings
 
 if TYPE_CHECKING:
-    from rtmatte.output.live_sink import LiveSink
     from rtmatte.runs.live.status import LiveStatus
 
 Backgrounds = Annotated[
@@ -25,7 +24,7 @@ Backgrounds = Annotated[
         "-b",
         "--background",
         metavar="WHAT",
-        help="blur, blur:0.7, '#00b140', a colour name, or a picture or clip file. Give several to switch between them.",
+        help="blur, blur:0.7, '#00b140', a colour name, or a picture or clip file; give several to switch between.",
     ),
 ]
 
@@ -38,7 +37,9 @@ def webcam(
         ),
     ] = LiveSettings.camera,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a file: camera again at its end.")] = LiveSettings.loop,
-    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Of the picture [default: 1280x720].")] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WxH", help="Size of the picture [default: 1280x720].")
+    ] = None,
     fps: Annotated[float, typer.Option("--fps", help="Frames a second to ask of the camera.")] = (
         LiveSettings.frame_rate_requested
     ),
@@ -134,14 +135,14 @@ def _size_wh(text: str) -> tuple[int, int]:
 
 
 def _stop_on_signals(stop: Event) -> None:
-    """The first Ctrl-C or SIGTERM ends the run in good order: it is how a live run is meant to end. The second, at once."""
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """The first Ctrl-C or SIGTERM ends the run in good order, as live runs are meant to end; the second, at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        at_once = signal.getsignal(number)
 
-    def on_signal(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, previous[number])
+        def on_signal(number: int, _frame: object, at_once: Any = at_once) -> None:
+            stop.set()
+            signal.signal(number, at_once)
 
-    for number in previous:
         signal.signal(number, on_signal)
 
 
@@ -161,10 +162,8 @@ class _StatusLine:
         if self._quiet:
             return
         if not self._told:
-            speaking.say(
-                f"{status.camera} ({status.camera_detail}) to {status.output}, {status.size_wh[0]}x{status.size_wh[1]}. "
-                "Ctrl-C ends."
-            )
+            width, height = status.size_wh
+            speaking.say(f"{status.camera} ({status.camera_detail}) to {status.output}, {width}x{height}. Ctrl-C ends.")
         event = _event_of(status)
         if event != self._told:
             self.clear()

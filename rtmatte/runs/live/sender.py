@@ -64,8 +64,8 @@ class Sender:
 
     `slot` takes what is to be sent; an item that another one displaces there goes back to the composer. `previews`
     holds the newest sent picture while `preview` is set. Counters: `sent` composites, `cards`, `output_faults`.
-    `problem` says what is wrong with the device while something is, else "". `withheld` is why a card is shown, "" while
-    composites are. `watched`: False while the system says that nobody reads the device.
+    `problem` says what is wrong with the device while something is, else "". `withheld` is why a card is shown, ""
+    while composites are. `watched`: False while the system says that nobody reads the device.
 
     Raises: what `open_output` raises. Later faults of the device are told by `problem`; it is opened again and again.
     """
