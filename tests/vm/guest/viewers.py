@@ -1,0 +1,99 @@
+"""Programs that look at a virtual camera, as a video call would: one with OpenCV, one with PyAV.
+
+Each runs in a process of its own, since PyAV waits for ever when no more frames come: it can only be killed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from tests.vm.guest.stamped_picture import Picture, Reading, background_bgr, count_room_pixels, read_stamp
+from tests.vm.guest.webcam_process import clock
+
+Library: TypeAlias = Literal["opencv", "pyav"]
+
+_FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was told from one picture: see `stamped_picture`. `arrived` is in the stamps' unit of time."""
+
+    reading: Reading
+    room_pixels: int
+    background: tuple[int, int, int]
+    arrived: int
+
+
+class Viewer:
+    """Looks at a device from `with` to its end and remembers everything it saw in `seen`."""
+
+    def __init__(self, library: Library, device: str) -> None:
+        self.seen: list[Seen] = []
+        self._incoming, outgoing = _FORK.Pipe(duplex=False)
+        self._process = _FORK.Process(target=_look, args=(library, device, outgoing), name=library, daemon=True)
+
+    def watch(self, enough: Callable[[list[Seen]], bool], what: str, timeout_s: float = 60) -> list[Seen]:
+        """What was seen from now on until it was enough; fails if that doesn't happen in time."""
+        self._catch_up()
+        before = len(self.seen)
+        deadline = time.monotonic() + timeout_s
+        while not enough(self.seen[before:]):
+            last = self.seen[-3:]
+            assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s to see {what}; {len(self.seen)} seen, {last}"
+            if self._incoming.poll(0.1):
+                self._catch_up()
+            else:
+                assert self._process.is_alive(), f"the viewer ended before it saw {what}"
+        return self.seen[before:]
+
+    def watch_frames(self, count: int, timeout_s: float = 60) -> list[Seen]:
+        return self.watch(lambda seen: len(seen) >= count, f"{count} pictures", timeout_s)
+
+    def _catch_up(self) -> None:
+        while self._incoming.poll():
+            self.seen.append(self._incoming.recv())
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _look(library: Library, device: str, outgoing: Connection) -> None:
+    for picture in _pictures_opencv(device) if library == "opencv" else _pictures_pyav(device):
+        seen = Seen(read_stamp(picture), count_room_pixels(picture), background_bgr(picture), clock())
+        outgoing.send(seen)
+
+
+def _pictures_opencv(device: str) -> Iterator[Picture]:
+    """Goes on after a failed read, as a call would."""
+    import cv2
+
+    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    assert capture.isOpened(), f"OpenCV can't open {device}"
+    while True:
+        got, picture = capture.read()
+        if got:
+            yield picture
+        else:
+            time.sleep(0.1)
+
+
+def _pictures_pyav(device: str) -> Iterator[Picture]:
+    import av
+
+    with av.open(device, format="v4l2") as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="bgr24")
