@@ -68,6 +68,7 @@ def _matching(text: str, cameras: list[CameraInfo]) -> Iterator[CameraInfo]:
 def _not_found(text: str, cameras: list[CameraInfo]) -> CameraNotFoundError:
     there = ", ".join(f"{camera.name} ({camera.device})" for camera in cameras)
     hint = f"There is: {there}." if there else "There is no camera at all: plug one in, or try --camera pattern."
-    if "/" in text and not Path(text).exists():
-        return CameraNotFoundError(f"{text} does not exist: expected a camera.", hint=hint)
+    if "/" in text:
+        state = "is there, but gives no pictures now" if Path(text).exists() else "does not exist"
+        return CameraNotFoundError(f"{text} {state}: expected a camera.", hint=hint)
     return CameraNotFoundError(f"No camera matches {text!r}.", hint=hint)

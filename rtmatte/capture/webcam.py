@@ -14,7 +14,7 @@ from rtmatte.errors import CameraPermissionError
 from rtmatte.frame import I420
 from rtmatte.pool import PicturePool
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.4
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.25
 """Seconds between attempts to open a device: doubled each time. Replugging must show a picture within 2 s."""
 _SILENT_SECONDS = 1.0
 _SLOW_GRAB_SECONDS = 0.5
@@ -70,7 +70,7 @@ class Webcam(ThreadedCamera[RawFrame]):
         self._damaged_in_a_row = 0
         self._last_frame = time.monotonic()
         self._silent_seconds = _SILENT_SECONDS
-        self._tell("opening", f"opening {self.name}")
+        self._tell("opening", f"opening {self.name}" if camera else "looking for a camera")
 
     def status(self) -> CameraStatus:
         """What it is doing now; also tells of a device that hangs, since the thread that waits for it can't."""

@@ -64,12 +64,11 @@ class WebcamDevice:
         open_capture: OpenCapture = open_with_opencv,
     ) -> None:
         width, height = size_wh or DEFAULT_SIZE_WH
-        asked = {
-            cv2.CAP_PROP_FOURCC: fourcc_code(best_format(camera.modes)),
-            cv2.CAP_PROP_FRAME_WIDTH: width,
-            cv2.CAP_PROP_FRAME_HEIGHT: height,
-            cv2.CAP_PROP_FPS: round(frame_rate),
-        }
+        asked = {cv2.CAP_PROP_FOURCC: fourcc_code(best_format(camera.modes))}
+        if not camera.virtual:  # there the sender has chosen, and a reader that asks may spoil it
+            asked[cv2.CAP_PROP_FRAME_WIDTH] = width
+            asked[cv2.CAP_PROP_FRAME_HEIGHT] = height
+            asked[cv2.CAP_PROP_FPS] = round(frame_rate)
         self._capture = self._open(camera, [number for pair in asked.items() for number in pair], open_capture)
         self.size_wh = int(self._get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._get(cv2.CAP_PROP_FRAME_HEIGHT))
         self.frame_rate = self._get(cv2.CAP_PROP_FPS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from rtmatte.cli import demo, doctor, image, models, video, webcam
+from rtmatte.cli import cameras, demo, doctor, image, models, video, webcam
 from rtmatte.cli.speaking import say_errors
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("image")(image.image)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(cameras.app, name="cameras")
 
 
 @app.callback(invoke_without_command=True)
