@@ -49,7 +49,7 @@ def _record(name: str, scenario: Scenario, folder: Path) -> None:
     os.dup2(log, 2)
     begin = time.monotonic()
     try:
-        result = {"findings": scenario.run()}
+        result: dict[str, object] = {"findings": scenario.run()}
     except BaseException:
         result = {"error": traceback.format_exc()}
     result["seconds"] = round(time.monotonic() - begin, 1)

@@ -96,9 +96,7 @@ def _read_band(picture: Picture, band: int) -> int | None:
     for bit in range(_BITS):
         rows, columns = _block((width, height), band, bit)
         margin_y, margin_x = (rows.stop - rows.start) // 4, (columns.stop - columns.start) // 4
-        inner = picture[
-            rows.start + margin_y : rows.stop - margin_y, columns.start + margin_x : columns.stop - margin_x
-        ]
+        inner = picture[rows, columns][margin_y:-margin_y, margin_x:-margin_x]
         darkest, brightest = int(inner.min()), int(inner.max())
         if brightest - darkest > _GREY_WITHIN or not (brightest < _DARK_BELOW or darkest > _BRIGHT_ABOVE):
             return None

@@ -25,7 +25,7 @@ _MANUFACTURER_NAME, _PRODUCT_NAME, _SERIAL_NUMBER = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class WebcamModel:
-    """What can be bought: a name, a serial number, sizes (width, height) and frame rates, the first being the default."""
+    """What can be bought: name, serial number, sizes (width, height) and frame rates; the first is the default."""
 
     product: str = "rtmatte test webcam"
     serial: str = "0001"

@@ -186,6 +186,7 @@ class _StreamSettings:
     """
 
     _PROBE, _COMMIT = 1, 2
+    _READABLE_AND_WRITABLE = b"\3"
     _SET_CURRENT, _GET_CURRENT, _GET_MINIMUM, _GET_MAXIMUM, _GET_LENGTH, _GET_INFO, _GET_DEFAULT = (
         0x01, 0x81, 0x82, 0x83, 0x85, 0x86, 0x87,
     )  # fmt: skip
@@ -250,8 +251,7 @@ class _StreamSettings:
         if request == self._GET_LENGTH:
             return struct.pack("<H", len(self._probed))
         if request == self._GET_INFO:
-            readable_and_writable = b"\3"
-            return readable_and_writable
+            return self._READABLE_AND_WRITABLE
         if request == self._GET_CURRENT and selector == self._COMMIT:
             return self._committed
         if request in (self._GET_CURRENT, self._GET_MINIMUM, self._GET_MAXIMUM, self._GET_DEFAULT):

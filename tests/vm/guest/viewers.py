@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
+import numpy as np
+
 from tests.vm.guest.stamped_picture import Picture, Reading, background_bgr, count_room_pixels, read_stamp
 from tests.vm.guest.webcam_process import clock
 
@@ -86,7 +88,7 @@ def _pictures_opencv(device: str) -> Iterator[Picture]:
     while True:
         got, picture = capture.read()
         if got:
-            yield picture
+            yield picture.astype(np.uint8, copy=False)
         else:
             time.sleep(0.1)
 
@@ -96,4 +98,4 @@ def _pictures_pyav(device: str) -> Iterator[Picture]:
 
     with av.open(device, format="v4l2") as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="bgr24")
+            yield frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
