@@ -6,6 +6,7 @@ python -m tests.vm.guest FOLDER [SCENARIO...]
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -21,9 +22,16 @@ _FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
+    _import_what_runs_need()
     folder, chosen = Path(sys.argv[1]), sys.argv[2:] or list(SCENARIOS)
     for name in chosen:
         _run(name, SCENARIOS[name], folder)
+
+
+def _import_what_runs_need() -> None:
+    """Once for all scenarios, which are forked: it takes many seconds in here."""
+    for module in ("av", "cv2", "numba", "onnxruntime", "pyvirtualcam", "rtmatte.runs.live.run"):
+        importlib.import_module(module)
 
 
 def _run(name: str, scenario: Scenario, folder: Path) -> None:

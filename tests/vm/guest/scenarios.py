@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tests.vm.guest import ground_scenarios as ground
+from tests.vm.guest import live_scenarios as live
 
 Findings: TypeAlias = dict[str, Any]
 
@@ -21,5 +22,12 @@ class Scenario:
 
 SCENARIOS: dict[str, Scenario] = {
     "webcam_alone": Scenario(ground.webcam_alone),
+    "three_starts": Scenario(live.three_starts),
+    "unplug_and_replug": Scenario(live.unplug_and_replug),
+    "silent_webcam": Scenario(live.silent_webcam),
+    "busy_webcam": Scenario(live.busy_webcam),
+    "forbidden_and_missing_webcams": Scenario(live.forbidden_and_missing_webcams),
+    "output_faults": Scenario(live.output_faults),
+    "listing": Scenario(live.listing),
     "debian12_fault": Scenario(ground.debian12_fault),
 }

@@ -58,6 +58,11 @@ class Viewer:
     def watch_frames(self, count: int, timeout_s: float = 60) -> list[Seen]:
         return self.watch(lambda seen: len(seen) >= count, f"{count} pictures", timeout_s)
 
+    def close(self) -> None:
+        """As if its window was closed: the device is free again."""
+        self._process.kill()
+        self._process.join()
+
     def _catch_up(self) -> None:
         while self._incoming.poll():
             self.seen.append(self._incoming.recv())
@@ -69,8 +74,7 @@ class Viewer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.join()
+        self.close()
 
 
 def _look(library: Library, device: str, outgoing: Connection) -> None:
