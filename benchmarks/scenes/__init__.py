@@ -1,0 +1,1 @@
+"""Scenes with exact truth, composed from cut-out people and rooms: layers, effects, and writing them as clips."""
