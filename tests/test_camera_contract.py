@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rtmatte.capture.synthetic import read_frame_number
 from rtmatte.frame import I420, Frame
 from rtmatte.pool import PicturePool
 from tests import clips
+from tests.fake_webcam import FakeWebcam
 
 WAIT = 10.0
 
@@ -29,10 +31,16 @@ def _scripted(_folder: Path, pool: PicturePool) -> Camera:
 
 
 CAMERAS: dict[str, Callable[[Path, PicturePool], Camera]] = {
-    "file": lambda folder, pool: FileCamera(clips.plain(folder / "a.mp4", rate=100), True, pool),
+    "file": lambda folder, pool: FileCamera(clips.plain(folder / "a.mp4", frame_rate=Fraction(100)), True, pool),
     "pattern": lambda _folder, pool: PatternCamera((64, 48), 200, pool),
     "scripted": _scripted,
+    "webcam": lambda _folder, pool: FakeWebcam().camera(pool),
 }
+
+
+@pytest.fixture(autouse=True)
+def _on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")  # where the webcam's bytes are taken raw
 
 
 @pytest.fixture(params=CAMERAS.values(), ids=CAMERAS.keys())

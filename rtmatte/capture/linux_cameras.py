@@ -16,7 +16,6 @@ _LOOPBACK_DRIVER = "v4l2 loopback"
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    number: int
     name: str
     device: str
     device_id: str
@@ -33,6 +32,8 @@ class LinuxCameras:
         self._class = sysfs / "class" / "video4linux"
         self._dev = dev
         self._open_node = open_node
+        self._twins: set[str] = set()
+        """Ids seen beside another of the same model and serial number: never taken for it."""
 
     def cameras(self) -> list[CameraInfo]:
         """All nodes that deliver pictures now; of those that may not be opened, the first of each device."""
@@ -66,13 +67,14 @@ class LinuxCameras:
         return found
 
     def find_again(self, camera: CameraInfo) -> CameraInfo | None:
-        """By its id; plugged into another port, by what is before the @ of it."""
-        nodes = list(self._nodes())
-        same = [node for node in nodes if node.device_id == camera.device_id] or [
-            node
-            for node in nodes
-            if "@" in node.device_id and node.device_id.split("@")[0] == camera.device_id.split("@")[0]
-        ]
+        """By its id; plugged into another port, by what is before the @ of it, unless that is another of its kind."""
+        model = camera.device_id.split("@")[0] + "@"
+        alike = [node for node in self._nodes() if f"{node.device_id}@".startswith(model)]
+        same = [node for node in alike if node.device_id == camera.device_id]
+        if same:
+            self._twins.update(node.device_id for node in alike if node not in same)
+        else:
+            same = [node for node in alike if node.device_id not in self._twins]
         return replace(camera, device=same[0].device) if same else None
 
     def fault(self, camera: CameraInfo) -> Fault:
@@ -97,10 +99,10 @@ class LinuxCameras:
         """Every video node, by its number."""
         entries = self._class.iterdir() if self._class.is_dir() else iter(())
         numbered = [(int(found[1]), entry) for entry in entries if (found := re.fullmatch(r"video(\d+)", entry.name))]
-        for number, entry in sorted(numbered):
+        for _, entry in sorted(numbered):
             place = int(_read(entry / "index") or 0)
             device_id = _device_id(entry, place)
-            yield _Node(number, _read(entry / "name"), str(self._dev / entry.name), device_id, place)
+            yield _Node(_read(entry / "name"), str(self._dev / entry.name), device_id, place)
 
 
 def _device_id(entry: Path, place: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from rtmatte.capture.camera import CameraStatus
-from rtmatte.capture.camera_info import CameraDevices, CameraInfo
+from rtmatte.capture.camera_info import CameraDevices, CameraInfo, Fault
 from rtmatte.capture.choose_camera import choose_camera, system_devices
 from rtmatte.capture.raw_frame import RawFrame, RawReader
 from rtmatte.capture.threaded_camera import ThreadedCamera
@@ -21,7 +21,7 @@ _SLOW_GRAB_SECONDS = 0.5
 """A grab that fails sooner was refused; later, it waited in vain."""
 _DAMAGED_IN_A_ROW = 10
 
-_TOLD = {
+_TOLD: dict[Fault, str] = {
     "gone": "unplugged; waiting for it to come back",
     "denied": "permission denied; trying again (sudo usermod -aG video $USER lets you in for good)",
     "busy": "in use by another program; waiting for it",
@@ -109,7 +109,7 @@ class Webcam(ThreadedCamera[RawFrame]):
         try:
             device = WebcamDevice(camera, *self._asked, self._open_capture)
         except OSError:
-            self._tell_lost(_TOLD[self._devices.fault(camera)])
+            self._tell_lost(self._told(camera, self._devices.fault(camera)))
             return
         try:
             waited = self._capture(device)
@@ -119,7 +119,7 @@ class Webcam(ThreadedCamera[RawFrame]):
             return
         fault = self._devices.fault(camera)  # only now: an open device would find itself busy
         silent = fault == "broken" and waited > _SLOW_GRAB_SECONDS
-        self._tell_lost("delivers no pictures; opening it again" if silent else _TOLD[fault])
+        self._tell_lost("delivers no pictures; opening it again" if silent else self._told(camera, fault))
 
     def _find(self) -> CameraInfo | None:
         """The camera as it can be opened now. The default, once found, stays the same device."""
@@ -162,6 +162,12 @@ class Webcam(ThreadedCamera[RawFrame]):
         self._last_frame = time.monotonic()
         self._silent_seconds = max(_SILENT_SECONDS, 3 / device.frame_rate if device.frame_rate > 0 else 0.0)
         self._tell("running", device.detail)
+
+    @staticmethod
+    def _told(camera: CameraInfo, fault: Fault) -> str:
+        if camera.virtual and fault == "broken":
+            return "no program sends to it; waiting for one"
+        return _TOLD[fault]
 
     def _tell_lost(self, what: str) -> None:
         self._tell("lost", f"{self.name}: {what}")
