@@ -34,7 +34,7 @@ class Layer:
 
 def layer_from_bgra(bgra: U8) -> Layer:
     """From (H, W, 4) uint8 with straight alpha."""
-    alpha = bgra[:, :, 3].astype(np.float32) / 255
+    alpha: F32 = bgra[:, :, 3].astype(np.float32) / np.float32(255)
     return Layer(bgra[:, :, :3].astype(np.float32) * alpha[:, :, None], alpha)
 
 
@@ -46,27 +46,28 @@ def layer_from_matte(bgr: U8, alpha_u8: U8) -> Layer:
     """
     sure = (alpha_u8 == 255).astype(np.float32)
     color = bgr.astype(np.float32) * sure[:, :, None]
-    weight = sure
     filled, total = color.copy(), sure.copy()
     for sigma in (2, 6, 18):
         color_blurred = cv2.GaussianBlur(color, (0, 0), sigma)
-        weight_blurred = cv2.GaussianBlur(weight, (0, 0), sigma)
+        weight_blurred = cv2.GaussianBlur(sure, (0, 0), sigma)
         empty = total < _NOTHING
         known = empty & (weight_blurred > 1e-3)
         filled[known] = color_blurred[known] / weight_blurred[known][:, None]
         total[known] = 1
-    alpha = alpha_u8.astype(np.float32) / 255
+    alpha: F32 = alpha_u8.astype(np.float32) / np.float32(255)
     return Layer(filled * alpha[:, :, None], alpha)
 
 
 def placed(layer: Layer, size_wh: tuple[int, int], scale: float, left: float, top: float, angle: float = 0) -> Layer:
-    """The layer in a frame of another size: scaled, its top left corner at (left, top) pixels, turned by degrees."""
+    """The layer in a frame of another size: scaled, its top left corner at (left, top) pixels, turned by degrees.
+
+    Interpolates linearly, so `scale` shouldn't be far below 1.
+    """
     radians = np.deg2rad(angle)
     cos, sin = scale * np.cos(radians), scale * np.sin(radians)
     matrix = np.array([[cos, -sin, left], [sin, cos, top]])
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     color, alpha = (
-        cv2.warpAffine(plane, matrix, size_wh, flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        cv2.warpAffine(plane, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         for plane in (layer.color, layer.alpha)
     )
     return Layer(np.asarray(color, np.float32), np.asarray(alpha, np.float32))
@@ -80,7 +81,9 @@ def over(top: Layer, bottom: Layer) -> Layer:
 
 def averaged(layers: Sequence[Layer]) -> Layer:
     """What a shutter sees that is open for all of them: motion blur, of alpha too."""
-    return Layer(np.mean([layer.color for layer in layers], axis=0), np.mean([layer.alpha for layer in layers], axis=0))
+    color = np.mean([layer.color for layer in layers], axis=0)
+    alpha = np.mean([layer.alpha for layer in layers], axis=0)
+    return Layer(color.astype(np.float32), alpha.astype(np.float32))
 
 
 def view(picture_bgr: U8, size_wh: tuple[int, int], zoom: float = 1, across: float = 0.5, down: float = 0.5) -> F32:

@@ -30,9 +30,9 @@ class Person:
         """In a frame: as high as `tall` times the frame, on its lower edge, the middle at `across` (0 to 1)."""
         layer = self.at(number)
         scale = tall * size_wh[1] / layer.size_wh[1]
-        return placed(
-            layer, size_wh, scale, across * size_wh[0] - scale * layer.size_wh[0] / 2, size_wh[1] * (1 - tall)
-        )
+        left = across * size_wh[0] - scale * layer.size_wh[0] / 2
+        # One row of theirs lower: the last one fades into what lies beyond their picture.
+        return placed(layer, size_wh, scale, left, size_wh[1] * (1 - tall) + scale)
 
 
 class Materials:
