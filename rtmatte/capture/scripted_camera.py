@@ -38,6 +38,8 @@ class ScriptedCamera(PictureCamera):
         self._ended = False
         self._busy = False
         self._due = time.monotonic()
+        self._taken = threading.Event()
+        self._taken.set()
 
     def frames(self, count: int) -> None:
         """Captures so many frames."""
@@ -73,12 +75,17 @@ class ScriptedCamera(PictureCamera):
             return self._told.wait_for(lambda: not self._commands and not self._busy, timeout_s)
 
     def close(self) -> None:
-        """Forgets the commands that are left."""
+        """Ends the thread and forgets the commands that are left; may be called twice."""
         with self._told:
             self._commands.clear()
             self._closing.set()
             self._told.notify_all()
+        self._taken.set()
         super().close()
+
+    def _picture(self, item: I420) -> I420:
+        self._taken.set()
+        return item
 
     def _command(self, command: Callable[[], object]) -> None:
         with self._told:
@@ -112,14 +119,14 @@ class ScriptedCamera(PictureCamera):
                 return
             picture = self._pool.acquire(self.size_wh, TAGS_BT709)
             self._draw(picture, self.captured)
+            self._taken.clear()
             self._deliver(picture)
             self._due = time.monotonic() + 1 / self._frame_rate if self._frame_rate else 0.0
 
     def _wait_taken(self) -> bool:
         """Waits for the taker of the frame before, unless there is a rate; False once closed."""
         if self._frame_rate is None:
-            with self._changed:
-                self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
+            self._taken.wait()
         return not self._closing.is_set()
 
     def _pause(self, seconds: float) -> bool:

@@ -11,6 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from rtmatte.capture.camera import CLOCK, CameraState, CameraStatus
 from rtmatte.frame import I420, Frame
+from rtmatte.newest import Newest
 from rtmatte.pool import PicturePool
 
 T = TypeVar("T")
@@ -43,8 +44,7 @@ class ThreadedCamera(ABC, Generic[T]):
         self.reopened = 0
         self._pool = pool
         self._closing = threading.Event()
-        self._changed = threading.Condition()
-        self._newest: _Captured[T] | None = None
+        self._slot: Newest[_Captured[T]] = Newest()
         self._status = CameraStatus("opening", "opening")
         self._thread = threading.Thread(target=self._survive, name="rtmatte-camera", daemon=True)
 
@@ -63,18 +63,11 @@ class ThreadedCamera(ABC, Generic[T]):
     def newest(self, timeout_s: float) -> Frame | None:
         """The newest frame that wasn't taken yet, waiting at most so long for one; None if none came."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._newest is not None or self._closing.is_set(), max(0.0, deadline - time.monotonic())
-                )
-                taken, self._newest = self._newest, None
-                self._changed.notify_all()
-            if taken is None:
-                return None
+        while taken := self._slot.take(max(0.0, deadline - time.monotonic())):
             picture = self._picture(taken.item)
             if picture is not None:
                 return Frame(picture, taken.captured_ns, CLOCK, taken.index)
+        return None
 
     def status(self) -> CameraStatus:
         """What it is doing now. From any thread."""
@@ -83,10 +76,7 @@ class ThreadedCamera(ABC, Generic[T]):
     def close(self) -> None:
         """Ends the thread and frees the device, within a second even if the device hangs; may be called twice."""
         self._closing.set()
-        with self._changed:
-            left, self._newest = self._newest, None
-            self._changed.notify_all()
-        if left is not None:
+        if left := self._slot.close():
             self._discard(left.item)
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
@@ -102,17 +92,14 @@ class ThreadedCamera(ABC, Generic[T]):
 
     def _deliver(self, item: T, captured_ns: int | None = None) -> None:
         """Makes this the newest frame, captured then; None: now."""
-        with self._changed:
-            unwanted = _Captured(item, captured_ns or time.monotonic_ns(), self.captured)
-            if not self._closing.is_set():
-                self.captured += 1
-                replaced, self._newest = self._newest, unwanted
-                self._changed.notify_all()
-                if replaced is None:
-                    return
-                self.dropped += 1
-                unwanted = replaced
-        self._discard(unwanted.item)
+        if self._closing.is_set():
+            self._discard(item)
+            return
+        captured = _Captured(item, captured_ns or time.monotonic_ns(), self.captured)
+        self.captured += 1
+        if displaced := self._slot.put(captured):
+            self.dropped += displaced is not captured
+            self._discard(displaced.item)
 
     def _tell(self, state: CameraState, detail: str) -> None:
         self._status = CameraStatus(state, detail)
