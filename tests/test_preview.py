@@ -18,32 +18,37 @@ from typing import IO
 import numpy as np
 import pytest
 
+from rtmatte.composite.color import yuv_of_rgb
 from rtmatte.errors import SettingsError
 from rtmatte.frame import U8
 from rtmatte.output.display import display_available
 from rtmatte.output.preview import Preview
+from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR
 from rtmatte.runs.live.actions import Action
 from rtmatte.runs.live.keys import ACTION_OF_KEY, HELP, KEYS
 
 ROOT = Path(__file__).parents[1]
 PICTURE_BGR, BEFORE_BGR = (66, 133, 201), (181, 92, 40)
+
+
+def _yuv(bgr: tuple[int, int, int]) -> tuple[int, int, int]:
+    return yuv_of_rgb((bgr[2], bgr[1], bgr[0]), VIRTUAL_CAMERA_COLOR, 180)
+
+
 CHILD = f"""
-PICTURE_BGR, BEFORE_BGR = {PICTURE_BGR}, {BEFORE_BGR}
-import hashlib, sys, time
-import numpy as np
-from rtmatte.composite.color import yuv_of_rgb
+import hashlib, time
 from rtmatte.frame import I420
 from rtmatte.output.preview import Preview
 from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR
 from rtmatte.runs.live.keys import ACTION_OF_KEY, HELP
 
-def plain(bgr):
+def plain(yuv):
     picture = I420.allocate((320, 180), VIRTUAL_CAMERA_COLOR)
-    for plane, value in zip(picture.planes, yuv_of_rgb(bgr[::-1], picture.color, 180)):
+    for plane, value in zip(picture.planes, yuv):
         plane.fill(value)
     return picture
 
-picture, before = plain(PICTURE_BGR), plain(BEFORE_BGR)
+picture, before = plain({_yuv(PICTURE_BGR)}), plain({_yuv(BEFORE_BGR)})
 digest = hashlib.sha256(picture.buffer).hexdigest()
 window, split, deadline = Preview("rtmatte", HELP), False, time.monotonic() + 60
 while not window.closed:
@@ -78,7 +83,7 @@ class Screen:
         return raw[start : start + height * line].reshape(height, line // 4, 4)[:, :width, :3]
 
     def wait_for(self, what: Callable[[U8], bool]) -> U8:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while not what(seen := self.pixels()):
             assert time.monotonic() < deadline, "the screen never showed it"
             time.sleep(0.05)
@@ -108,7 +113,7 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
             pytest.skip(f"{program} isn't installed (apt install xvfb xdotool)")
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-fbdir", str(tmp_path), "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-fbdir", str(tmp_path), "-noreset"],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
