@@ -14,8 +14,9 @@ _LONG_SIDE = 160
 class MaskPropagator:
     """Remembers one estimated alpha and warps it to any picture shortly after, straight from where it was estimated.
 
-    The flow runs from the current picture to the remembered one, so that errors don't add up from frame to frame; it is
-    computed on small luma planes. Buffers are allocated when sizes change. Owned by one thread; OpenCV releases the GIL.
+    The flow runs from the current picture to the remembered one, so that errors don't add up from frame to frame; it
+    is computed on small luma planes. Buffers are allocated when sizes change. Owned by one thread; OpenCV releases the
+    GIL.
 
     Reference: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
     """
