@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 import statistics
 import sys
 from pathlib import Path
@@ -38,7 +37,7 @@ def run(name: str, config: Config, clips: list[TruthClip], options: argparse.Nam
     for clip in clips:
         scored.append(score_clip(clip, config, frames=options.frames, every=options.every))
         print(f"{name}: {clip.name}, {scored[-1].frames} frames, MAD {scored[-1].scores['mad']:.2f}", file=sys.stderr)
-    result = _result(name, config, scored)
+    result = _result(name, config, scored, options)
     print(f"\n{name}\n{table(result)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
@@ -47,13 +46,13 @@ def run(name: str, config: Config, clips: list[TruthClip], options: argparse.Nam
     return result
 
 
-def _result(name: str, config: Config, scored: list[ClipScore]) -> dict[str, Any]:
+def _result(name: str, config: Config, scored: list[ClipScore], options: argparse.Namespace) -> dict[str, Any]:
     stages = {
         stage: round(statistics.fmean(clip.stage_ms[stage] for clip in scored), 2) for stage in scored[0].stage_ms
     }
     return {
         "name": name,
-        "command": "python " + " ".join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
+        "options": {key: getattr(options, key) for key in ("clips", "frames", "every")},
         "machine": machine(),
         "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)},
         "clips": {

@@ -135,9 +135,8 @@ def _samples(clip: TruthClip, config: Config, frames: int | None) -> Iterator[Sa
     matted = matted_frames(clip.picture, config)
     for sample, truth in islice(zip_longest(matted, clip.alphas()), frames):
         if sample is None or truth is None:
-            raise ValueError(
-                f"expected as many frames in {clip.picture.name} as in {clip.alpha.name}, got more or less"
-            )
+            longer, shorter = (clip.alpha, clip.picture) if sample is None else (clip.picture, clip.alpha)
+            raise ValueError(f"expected clips of equal length, got fewer frames in {shorter.name} than {longer.name}")
         if sample.alpha_u8.shape != truth.shape:
             raise ValueError(f"expected alpha of {clip.name} as {truth.shape}, got {sample.alpha_u8.shape}")
         yield Sample(sample, truth, next(foregrounds))
