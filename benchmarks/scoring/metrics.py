@@ -34,8 +34,8 @@ _BOUNDARY_TOLERANCE = 0.008
 _MASK_FROM = 128
 """Alpha of a mask pixel: over one half."""
 _STILL_CHANGE = 3
-"""Of a 5x5 mean of luma, in code values: above what sensor noise and the encoder leave of a wall that nothing moves on
-(99th percentile 3 to 5 on the static clips), below what a person's moving shadow makes."""
+"""Of a 5x5 mean of luma, in code values: the 99th percentile of what noise and encoder leave where the truth doesn't
+change is 3 to 5 on the clips with a still camera."""
 _STILL_BLUR = (5, 5)
 _LEAST_STILL = 0.01
 """Of the picture; with less, flicker isn't scored."""
