@@ -38,6 +38,7 @@ from rtmatte.settings import LiveSettings
 _USUAL_SIZE_WH = (1280, 720)
 _STATUS_INTERVAL_S = 0.5
 _WAIT_S, _PREVIEW_WAIT_S = 0.1, 0.01
+_OPENING_S = 3.0
 
 
 def run_live(
@@ -69,7 +70,7 @@ def run_live(
             stack.callback(window.close)
         recorders = stack.enter_context(open_recorders(settings.stats, settings.metrics_port))
         source = stack.enter_context((camera or partial(_open_camera, settings))(pool))
-        size_wh = settings.size_wh or source.size_wh or _USUAL_SIZE_WH
+        size_wh = settings.size_wh or _granted_size_wh(source, stop) or _USUAL_SIZE_WH
         scenery = Scenery(settings.backgrounds, settings.fit, size_wh, VIRTUAL_CAMERA_COLOR, settings.safe_frame)
         stack.callback(scenery.close)
         sender = Sender(
@@ -116,6 +117,17 @@ def run_live(
         status = reader.read()
         recorders.record(status)
     return status
+
+
+def _granted_size_wh(camera: Camera, stop: Event) -> tuple[int, int] | None:
+    """Waits a little for a camera that is being opened, so that the output has the size that it really delivers."""
+    deadline = time.monotonic() + _OPENING_S
+    while camera.size_wh is None and camera.status().state == "opening" and time.monotonic() < deadline:
+        if stop.wait(_PREVIEW_WAIT_S):
+            break
+    width, height = camera.size_wh or (0, 0)
+    # Virtual cameras take even sizes only; a column or row less is cropped.
+    return (width // 2 * 2, height // 2 * 2) if width >= 2 and height >= 2 else None
 
 
 def _open_camera(settings: LiveSettings, pool: PicturePool) -> Camera:
