@@ -17,6 +17,7 @@ from typing import Any, Self
 from rtmatte.cli import main
 from tests.vm.guest import devices
 from tests.vm.guest.keyed_rtmatte import add_key_model
+from tests.vm.guest.progress import tell
 
 BACKGROUND = "#00b140"
 SIZE_WH = (320, 240)
@@ -81,11 +82,13 @@ class LiveRun:
             assert self._process.is_alive(), f"rtmatte ended with {self._process.exitcode}: {self.said}"
             return condition()
 
-        devices.wait_for(holds, f"{what}; status {self.status()}")
+        seconds = devices.wait_for(holds, f"{what}; status {self.status()}")
+        tell(f"rtmatte came to {what} after {seconds:.1f} s")
 
     def wait_for_end(self) -> int | None:
         """The exit code of a run that ends by itself."""
         self._process.join(60)
+        tell(f"rtmatte ended with {self._process.exitcode}")
         return self._process.exitcode
 
     def interrupt(self) -> tuple[int | None, float]:
@@ -95,6 +98,7 @@ class LiveRun:
         return self.wait_for_end(), time.monotonic() - begin
 
     def __enter__(self) -> Self:
+        tell("rtmatte starts")
         self._process.start()
         return self
 
@@ -103,7 +107,7 @@ class LiveRun:
     ) -> None:
         self._process.kill()
         self._process.join()
-        sys.stdout.write(f"{self.said}{self.status()}\n")
+        tell(f"rtmatte said:\n{self.said}last status: {self.status()}")
 
 
 def _run(arguments: list[str], printed: Path, as_nobody: bool) -> None:

@@ -17,7 +17,7 @@ class Scenario:
     """`run` returns what it found, as JSON can hold it; judging is up to the tests outside."""
 
     run: Callable[[], Findings]
-    timeout_s: float = 90
+    timeout_s: float = 150
 
 
 SCENARIOS: dict[str, Scenario] = {

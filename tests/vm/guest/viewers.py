@@ -15,6 +15,7 @@ from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
+from tests.vm.guest.progress import tell
 from tests.vm.guest.stamped_picture import Picture, Reading, background_bgr, count_room_pixels, read_stamp
 from tests.vm.guest.webcam_process import clock
 
@@ -53,6 +54,7 @@ class Viewer:
                 self._catch_up()
             else:
                 assert self._process.is_alive(), f"the viewer ended before it saw {what}"
+        tell(f"{self._process.name} saw {what}; {len(self.seen) - before} pictures")
         return self.seen[before:]
 
     def watch_frames(self, count: int, timeout_s: float = 60) -> list[Seen]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.vm.guest import devices
+from tests.vm.guest.progress import tell
 from tests.vm.guest.stamped_picture import CLOCK_UNITS_PER_SECOND, Stamp, draw_stamped_picture, to_jpeg, to_yuyv
 from tests.vm.guest.usb_descriptors import WebcamModel
 from tests.vm.guest.usb_webcam import PixelFormat, UsbWebcam
@@ -33,12 +34,15 @@ class Webcam:
     def plug(self) -> str:
         """The /dev/videoN that appeared."""
         self._command("plug")
-        return devices.wait_for_webcam(self.model.product)
+        node = devices.wait_for_webcam(self.model.product)
+        tell(f"{self.model.product} is plugged in as {node}")
+        return node
 
     def unplug(self) -> None:
         """Returns when its node is gone."""
         self._command("unplug")
         devices.wait_for(lambda: devices.webcam_node(self.model.product) is None, "the webcam to go")
+        tell(f"{self.model.product} is unplugged")
 
     def fall_silent(self) -> None:
         self._command("silence")
