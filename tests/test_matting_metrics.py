@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -93,10 +94,19 @@ def reference_conn(alpha: U8, truth: U8) -> float:
 
 def reference_boundary_f(alpha: U8, truth: U8) -> float:
     radius = math.ceil(0.008 * math.hypot(*truth.shape))
+    return _outline_f(alpha, truth, lambda down, right: down**2 + right**2 <= radius**2)
+
+
+def reference_boundary_f_narrow(alpha: U8, truth: U8) -> float:
+    reach = round(0.004 * math.hypot(*truth.shape))
+    return _outline_f(alpha, truth, lambda down, right: max(abs(down), abs(right)) <= reach)
+
+
+def _outline_f(alpha: U8, truth: U8, near: Callable[[int, int], bool]) -> float:
     points, true_points = _outline(alpha > 127.5), _outline(truth > 127.5)
     if not points and not true_points:
         return 100.0
-    precision, recall = _share_near(points, true_points, radius), _share_near(true_points, points, radius)
+    precision, recall = _share_near(points, true_points, near), _share_near(true_points, points, near)
     return 200 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -113,9 +123,11 @@ def _outline(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     ]
 
 
-def _share_near(points: list[tuple[int, int]], others: list[tuple[int, int]], radius: int) -> float:
-    near = sum(any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in others) for y, x in points)
-    return near / len(points) if points else 0.0
+def _share_near(
+    points: list[tuple[int, int]], others: list[tuple[int, int]], near: Callable[[int, int], bool]
+) -> float:
+    found = sum(any(near(y - v, x - u) for v, u in others) for y, x in points)
+    return found / len(points) if points else 0.0
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
@@ -153,6 +165,8 @@ def test_against_the_references(alpha: U8, truth: U8) -> None:
     assert metrics.grad(alpha, truth) == pytest.approx(reference_grad(alpha, truth), rel=1e-4, abs=1e-9)
     assert metrics.conn(alpha, truth) == pytest.approx(reference_conn(alpha, truth), rel=1e-9, abs=1e-12)
     assert metrics.boundary_f(alpha, truth) == pytest.approx(reference_boundary_f(alpha, truth), rel=1e-12)
+    narrow = metrics.boundary_f_narrow(alpha, truth)
+    assert narrow == pytest.approx(reference_boundary_f_narrow(alpha, truth), rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -175,7 +189,7 @@ def test_dtssd_against_float64() -> None:
 def test_a_perfect_matte_scores_perfectly() -> None:
     truth = blobs(1)
     for name in ("mad", "mse", "grad", "conn"):
-        assert getattr(metrics, name)(truth, truth) == 0
+        assert getattr(metrics, name)(truth, truth) == pytest.approx(0, abs=1e-9)
     assert metrics.boundary_f(truth, truth) == metrics.iou(truth, truth) == 100
     assert metrics.dtssd(truth, truth, truth, truth) == 0
 
@@ -234,6 +248,8 @@ def test_boundary_f_forgives_up_to_the_tolerance() -> None:
 
     assert metrics.boundary_f(shifted(4), truth) == 100
     assert metrics.boundary_f(shifted(5), truth) < 80
+    assert metrics.boundary_f_narrow(shifted(2), truth) == 100
+    assert metrics.boundary_f_narrow(shifted(3), truth) < 80
     assert metrics.boundary_f(np.zeros_like(truth), truth) == 0
     assert metrics.boundary_f(truth, np.zeros_like(truth)) == 0
     assert metrics.boundary_f(np.zeros_like(truth), np.zeros_like(truth)) == 100

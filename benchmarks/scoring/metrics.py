@@ -60,6 +60,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("conn", "Conn e3", "lower", 3),
     Metric("dtssd", "dtSSD e-2", "lower", 3),
     Metric("boundary_f", "bF %", "higher", 2),
+    Metric("boundary_f_narrow", "bF/2 %", "higher", 2),
     Metric("iou", "IoU %", "higher", 2),
     Metric("flicker", "flicker e-2", "lower", 3),
     Metric("empty_alpha", "empty e-3", "lower", 2),
@@ -150,14 +151,24 @@ def iou(alpha: U8, truth: U8) -> float:
 
 
 def boundary_f(alpha: U8, truth: U8) -> float:
-    """F of the outlines of both masks in %: a point is right within 0.8 % of the diagonal; 100 without any outline."""
+    """F of both masks' outlines in %, as DAVIS: a point is right within 0.8 % of the diagonal; 100 without any."""
+    return _outline_f(alpha, truth, _disk(math.ceil(_BOUNDARY_TOLERANCE * math.hypot(*truth.shape))))
+
+
+def boundary_f_narrow(alpha: U8, truth: U8) -> float:
+    """The same, but right within a square whose whole width is 0.8 % of the diagonal: half as much to each side."""
+    reach = round(_BOUNDARY_TOLERANCE * math.hypot(*truth.shape) / 2)
+    return _outline_f(alpha, truth, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+
+
+def _outline_f(alpha: U8, truth: U8, tolerance: U8) -> float:
+    """F of outlines, where points within the footprint `tolerance` of each other agree."""
     outline, true_outline = _outline(alpha), _outline(truth)
     points, true_points = np.count_nonzero(outline), np.count_nonzero(true_outline)
     if not points or not true_points:
         return 100.0 if points == true_points else 0.0
-    radius = math.ceil(_BOUNDARY_TOLERANCE * math.hypot(*truth.shape))
-    precision = np.count_nonzero(outline & _within(true_outline, radius)) / points
-    recall = np.count_nonzero(true_outline & _within(outline, radius)) / true_points
+    precision = np.count_nonzero(outline & _dilated(true_outline, tolerance)) / points
+    recall = np.count_nonzero(true_outline & _dilated(outline, tolerance)) / true_points
     return 100 * 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -168,9 +179,8 @@ def _outline(alpha: U8) -> NDArray[np.bool_]:
     return np.asarray((here != mask[:-1, 1:]) | (here != mask[1:, :-1]) | (here != mask[1:, 1:]))
 
 
-def _within(points: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Pixels no further than `radius` from one of the points."""
-    return cv2.dilate(points.view(np.uint8), _disk(radius)).view(np.bool_)
+def _dilated(points: NDArray[np.bool_], footprint: U8) -> NDArray[np.bool_]:
+    return np.asarray(cv2.dilate(points.view(np.uint8), footprint)).view(np.bool_)
 
 
 @lru_cache

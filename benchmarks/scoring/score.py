@@ -108,7 +108,7 @@ def score_frame(sample: Sample, before: Sample | None) -> Scores:
     """Every metric of one frame; those over time need the frame before, those of colours a known foreground."""
     alpha, truth = sample.alpha, sample.truth
     scores = dict.fromkeys((metric.name for metric in METRICS), math.nan)
-    for name in ("mad", "mse", "grad", "conn", "boundary_f", "iou", "empty_alpha"):
+    for name in ("mad", "mse", "grad", "conn", "boundary_f", "boundary_f_narrow", "iou", "empty_alpha"):
         scores[name] = getattr(metrics, name)(alpha, truth)
     if before is not None:
         scores["dtssd"] = metrics.dtssd(alpha, before.alpha, truth, before.truth)
