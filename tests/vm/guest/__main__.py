@@ -14,24 +14,35 @@ import signal
 import sys
 import time
 import traceback
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
+import rtmatte.runs.live.run  # noqa: F401 - see _do_once_for_all
+from rtmatte.composite.compositor import Compositor
+from rtmatte.composite.still_background import ColorBackground
+from rtmatte.frame import I420, ColorTags, Frame
 from tests.vm.guest.scenarios import SCENARIOS, Scenario
 
 _FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
-    _import_what_runs_need()
+    _do_once_for_all()
     folder, chosen = Path(sys.argv[1]), sys.argv[2:] or list(SCENARIOS)
     for name in chosen:
         _run(name, SCENARIOS[name], folder)
 
 
-def _import_what_runs_need() -> None:
-    """Once for all scenarios, which are forked: it takes many seconds in here."""
-    for module in ("av", "cv2", "numba", "onnxruntime", "pyvirtualcam", "rtmatte.runs.live.run"):
+def _do_once_for_all() -> None:
+    """What every run would otherwise do again in its own process, where it takes many seconds: imports, and numba's
+    first call. Nothing that starts a thread, since the scenarios are forked.
+    """
+    for module in ("PIL.ImageFont", "av", "cv2", "numba", "onnxruntime", "pydantic.fields", "pyvirtualcam"):
         importlib.import_module(module)
+    picture = I420.allocate((64, 48), ColorTags())
+    Compositor(ColorBackground((0, 0, 0))).composite(Frame(picture, 0, Fraction(1), 0), np.zeros((48, 64), np.uint8))
 
 
 def _run(name: str, scenario: Scenario, folder: Path) -> None:
