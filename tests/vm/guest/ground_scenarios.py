@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pyvirtualcam
 
 from tests.vm.guest import devices
+from tests.vm.guest.command import finished
 from tests.vm.guest.evidence import summary
 from tests.vm.guest.viewers import Viewer
 from tests.vm.guest.webcam_process import Webcam
@@ -34,15 +33,14 @@ def debian12_fault() -> dict[str, Any]:
     first = _send_one_frame()
     used = sorted(devices.capabilities(devices.LOOPBACK))
     second = _send_one_frame()
-    doctor = subprocess.run([sys.executable, "-m", "rtmatte", "doctor"], capture_output=True, text=True)
+    doctor = finished("doctor", "--call")
     devices.unload_loopback()
     return {
         "capabilities_fresh": fresh,
         "first_producer": first,
         "capabilities_after_it": used,
         "second_producer": second,
-        "doctor": doctor.stdout + doctor.stderr,
-        "doctor_exit_code": doctor.returncode,
+        "doctor": doctor,
     }
 
 

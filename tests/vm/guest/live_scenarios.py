@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,14 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from tests.vm.guest import devices
+from tests.vm.guest.command import finished
 from tests.vm.guest.evidence import summary
-from tests.vm.guest.live_run import LiveRun
+from tests.vm.guest.live_run import LiveRun, live_arguments
+from tests.vm.guest.progress import tell
 from tests.vm.guest.stamped_picture import Stamp
 from tests.vm.guest.usb_descriptors import WebcamModel
 from tests.vm.guest.viewers import Library, Seen, Viewer
 from tests.vm.guest.webcam_process import Webcam, clock
 
+BACKGROUND_BGR = (64, 177, 0)
 _CAMERA = WebcamModel().product
 _LIBRARIES: tuple[Library, ...] = ("opencv", "pyav", "opencv")
 
@@ -39,7 +47,7 @@ def three_starts() -> dict[str, Any]:
                     "library": library,
                     **summary(viewer.seen),
                     "exit_code": exit_code,
-                    "seconds_to_end": round(seconds_to_end, 2),
+                    "seconds_to_end": seconds_to_end,
                     "loopback_afterwards": sorted(devices.capabilities(devices.LOOPBACK)),
                     "status": run.status(),
                 }
@@ -181,13 +189,40 @@ def output_faults() -> dict[str, Any]:
     }
 
 
-def listing() -> dict[str, Any]:
-    """`rtmatte cameras list` with a webcam and two unused loopback devices."""
+def all_is_well() -> dict[str, Any]:
+    """What `rtmatte cameras list` and `rtmatte doctor` say with a webcam and two unused loopback devices."""
     _load()
     with Webcam() as webcam:
         node = webcam.plug()
-        listed = devices.run(sys.executable, "-m", "rtmatte", "cameras", "list")
-    return {"node": node, "listed": listed}
+        listed = finished("cameras", "list")
+        doctor = finished("doctor", "--call")
+    return {"node": node, "listed": listed, "doctor": doctor}
+
+
+def whole_way() -> dict[str, Any]:
+    """The command as a user starts it, in a Python of its own, with a shipped model and a portrait before the webcam.
+
+    The last picture that the viewer saw is left in /out.
+    """
+    _load()
+    portrait = cv2.imread(os.environ["RTMATTE_VM_PORTRAIT"])
+    assert portrait is not None
+    with Webcam(picture=portrait.astype(np.uint8)) as webcam:
+        webcam.plug()
+        command = [sys.executable, "-m", "rtmatte", *live_arguments(_CAMERA, "selfie"), "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        devices.wait_for(lambda: "capture" in devices.capabilities(devices.LOOPBACK), "a first picture", 120)
+        with Viewer("opencv", devices.LOOPBACK) as viewer:
+            seen = viewer.watch(_colored(BACKGROUND_BGR, 5), "five pictures that are no cards", 120)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    tell(said)
+    cv2.imwrite("/out/whole_way.png", seen[-1].picture)
+    return {
+        "exit_code": process.returncode,
+        "said": said,
+        "status": json.loads(printed),
+    }
 
 
 def _load() -> None:
@@ -204,6 +239,16 @@ def _stamps(count: int) -> Callable[[list[Seen]], bool]:
 
 def _cards_last(count: int) -> Callable[[list[Seen]], bool]:
     return lambda seen: len(seen) >= count and all(picture.reading is None for picture in seen[-count:])
+
+
+def _colored(color: tuple[int, int, int], count: int) -> Callable[[list[Seen]], bool]:
+    """So many pictures whose corner has that colour: cards are darker."""
+
+    def enough(seen: list[Seen]) -> bool:
+        corners = [picture.picture[2, 2].astype(int) for picture in seen]
+        return sum(bool(np.abs(corner - color).max() < 12) for corner in corners) >= count
+
+    return enough
 
 
 def _first_stamp_after(seen: list[Seen], moment: int) -> float:

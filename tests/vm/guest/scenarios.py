@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "busy_webcam": Scenario(live.busy_webcam),
     "forbidden_and_missing_webcams": Scenario(live.forbidden_and_missing_webcams),
     "output_faults": Scenario(live.output_faults),
-    "listing": Scenario(live.listing),
+    "all_is_well": Scenario(live.all_is_well),
+    "whole_way": Scenario(live.whole_way),
     "debian12_fault": Scenario(ground.debian12_fault),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -26,8 +26,9 @@ _FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was told from one picture: see `stamped_picture`. `arrived` is in the stamps' unit of time."""
+    """What was told from one BGR picture: see `stamped_picture`. `arrived` is in the stamps' unit of time."""
 
+    picture: Picture = field(repr=False)
     reading: Reading
     room_pixels: int
     background: tuple[int, int, int]
@@ -81,7 +82,7 @@ class Viewer:
 
 def _look(library: Library, device: str, outgoing: Connection) -> None:
     for picture in _pictures_opencv(device) if library == "opencv" else _pictures_pyav(device):
-        seen = Seen(read_stamp(picture), count_room_pixels(picture), background_bgr(picture), clock())
+        seen = Seen(picture, read_stamp(picture), count_room_pixels(picture), background_bgr(picture), clock())
         outgoing.send(seen)
 
 

@@ -10,7 +10,14 @@ from typing import Self
 
 from tests.vm.guest import devices
 from tests.vm.guest.progress import tell
-from tests.vm.guest.stamped_picture import CLOCK_UNITS_PER_SECOND, Stamp, draw_stamped_picture, to_jpeg, to_yuyv
+from tests.vm.guest.stamped_picture import (
+    CLOCK_UNITS_PER_SECOND,
+    Picture,
+    Stamp,
+    draw_stamped_picture,
+    to_jpeg,
+    to_yuyv,
+)
 from tests.vm.guest.usb_descriptors import WebcamModel
 from tests.vm.guest.usb_webcam import PixelFormat, UsbWebcam
 
@@ -25,10 +32,11 @@ def clock() -> int:
 class Webcam:
     """Commands go through a pipe, each is answered when it is done. Unplugged at the latest at the end of `with`."""
 
-    def __init__(self, model: WebcamModel | None = None) -> None:
+    def __init__(self, model: WebcamModel | None = None, picture: Picture | None = None) -> None:
+        """`picture` of the webcam's default size is sent instead of stamped ones."""
         self.model = model or WebcamModel()
         self._commands, other_end = _FORK.Pipe()
-        self._process = _FORK.Process(target=_serve, args=(self.model, other_end), name="webcam", daemon=True)
+        self._process = _FORK.Process(target=_serve, args=(self.model, other_end, picture), name="webcam", daemon=True)
         self._process.start()
 
     def plug(self) -> str:
@@ -70,9 +78,15 @@ class Webcam:
         return answer
 
 
-def _serve(model: WebcamModel, commands: Connection) -> None:
+def _serve(model: WebcamModel, commands: Connection, picture: Picture | None) -> None:
     """Until it is killed, which closes the camera's end of the cable."""
-    webcam = UsbWebcam(model, _draw)
+
+    def draw(number: int, size_wh: tuple[int, int], pixel_format: PixelFormat) -> bytes:
+        # From 1 on: a word of zeros only isn't told from a dark picture.
+        drawn = draw_stamped_picture(size_wh, Stamp(number % 0xFFFE + 1, clock())) if picture is None else picture
+        return to_yuyv(drawn) if pixel_format == "YUYV" else to_jpeg(drawn)
+
+    webcam = UsbWebcam(model, draw)
     while True:
         word = commands.recv()
         if word == "plug":
@@ -82,9 +96,3 @@ def _serve(model: WebcamModel, commands: Connection) -> None:
         elif word in ("silence", "sound"):
             webcam.silent = word == "silence"
         commands.send(webcam.frames_sent)
-
-
-def _draw(number: int, size_wh: tuple[int, int], pixel_format: PixelFormat) -> bytes:
-    # From 1 on: a word of zeros only isn't told from a dark picture.
-    picture = draw_stamped_picture(size_wh, Stamp(number % 0xFFFE + 1, clock()))
-    return to_yuyv(picture) if pixel_format == "YUYV" else to_jpeg(picture)
