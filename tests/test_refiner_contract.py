@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from rtmatte.errors import ModelOutputError
+from rtmatte.refine.guided import GuidedFilter
 from rtmatte.refine.refiner import Refiner
 from rtmatte.refine.upscale import Upscale
 from tests.frames import at, copy_of, flat_picture, noise_picture, planes
 
-REFINERS: dict[str, Callable[[], Refiner]] = {"upscale": Upscale}
+REFINERS: dict[str, Callable[[], Refiner]] = {"upscale": Upscale, "guided": GuidedFilter}
 KINDS = ["i420", "bgr"]
 
 

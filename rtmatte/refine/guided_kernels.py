@@ -1,0 +1,163 @@
+"""How the guided filter fits alpha to colours on a grid: numba kernels, serial, without allocation, without the GIL.
+
+Everything is in code values, 0..255, alpha too. Inner loops run along rows of contiguous float32, so that LLVM packs 16
+of them into a vector instruction; the window's size is a constant, so that it unrolls. Scratch comes from the caller.
+Nothing is checked here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from rtmatte.frame import F32, U8
+
+RADIUS = 3
+"""Of the window, in cells of the grid. Sums over it are whole numbers below 2²⁴, which float32 holds exactly."""
+UNCERTAIN = 128
+"""The kind of a cell that is neither all background (0) nor all foreground (255)."""
+
+_WINDOW = 2 * RADIUS + 1
+_ONE, _FULL, _HALF = np.float32(1), np.float32(255), np.float32(0.5)
+
+
+@njit(nogil=True, cache=True)
+def _accumulate(target: F32, a: U8, b: U8, sign: np.float32) -> None:
+    for x in range(a.size):
+        target[x] += sign * (np.float32(a[x]) * np.float32(b[x]))
+
+
+@njit(nogil=True, cache=True)
+def add_row(y: U8, u: U8, v: U8, p: U8, one: U8, sign: float, columns: F32) -> None:
+    """Adds (sign 1) one row of the small planes to the sums of each column, or takes it away (−1).
+
+    `columns` is (14, w + 2·RADIUS) float32, the outer ones stay 0: sums of Y, U, V, p, 1, YY, YU, YV, Yp, UU, UV, Up,
+    VV, Vp. `one` is a row of ones.
+    """
+    s, first, end = np.float32(sign), RADIUS, RADIUS + y.size  # rows sliced one by one stay contiguous for numba
+    _accumulate(columns[0, first:end], y, one, s)
+    _accumulate(columns[1, first:end], u, one, s)
+    _accumulate(columns[2, first:end], v, one, s)
+    _accumulate(columns[3, first:end], p, one, s)
+    _accumulate(columns[4, first:end], one, one, s)
+    _accumulate(columns[5, first:end], y, y, s)
+    _accumulate(columns[6, first:end], y, u, s)
+    _accumulate(columns[7, first:end], y, v, s)
+    _accumulate(columns[8, first:end], y, p, s)
+    _accumulate(columns[9, first:end], u, u, s)
+    _accumulate(columns[10, first:end], u, v, s)
+    _accumulate(columns[11, first:end], u, p, s)
+    _accumulate(columns[12, first:end], v, v, s)
+    _accumulate(columns[13, first:end], v, p, s)
+
+
+@njit(nogil=True, cache=True)
+def sum_across(columns: F32, sums: F32) -> None:
+    """Sums of `_WINDOW` neighbours of each row: (c, w + 2·RADIUS) to (c, w), both float32."""
+    for i in range(sums.shape[0]):
+        column, total = columns[i], sums[i]
+        for x in range(total.size):
+            value = column[x]
+            for k in range(1, _WINDOW):
+                value += column[x + k]
+            total[x] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_row(s: F32, fit: F32, epsilon_y: float, epsilon_uv: float) -> None:
+    """The best p = a·(Y, U, V) + b in each window: sums (14, w), as `add_row` names them, to `fit` (4, w), all float32.
+
+    Ridge regression by LDLᵀ. Where all of p is 0 or all of it is 255, a is exactly 0 and b exactly p.
+    """
+    sum_y, sum_u, sum_v, sum_p, count = s[0], s[1], s[2], s[3], s[4]
+    sum_yy, sum_yu, sum_yv, sum_yp, sum_uu = s[5], s[6], s[7], s[8], s[9]
+    sum_uv, sum_up, sum_vv, sum_vp = s[10], s[11], s[12], s[13]
+    fit_y, fit_u, fit_v, fit_b = fit[0], fit[1], fit[2], fit[3]
+    ridge_y, ridge_uv = np.float32(epsilon_y), np.float32(epsilon_uv)
+    for x in range(count.size):
+        n = _ONE / count[x]
+        y, u, v, p = sum_y[x] * n, sum_u[x] * n, sum_v[x] * n, sum_p[x] * n
+        yy, yu, yv = sum_yy[x] * n - y * y + ridge_y, sum_yu[x] * n - y * u, sum_yv[x] * n - y * v
+        uu, uv, vv = sum_uu[x] * n - u * u + ridge_uv, sum_uv[x] * n - u * v, sum_vv[x] * n - v * v + ridge_uv
+        yp, up, vp = sum_yp[x] * n - y * p, sum_up[x] * n - u * p, sum_vp[x] * n - v * p
+        by_y = yu / yy
+        uu, uv, up = uu - by_y * yu, uv - by_y * yv, up - by_y * yp
+        by_y, by_u = yv / yy, uv / uu
+        vv, vp = vv - by_y * yv - by_u * uv, vp - by_y * yp - by_u * up
+        a_v = vp / vv
+        a_u = (up - uv * a_v) / uu
+        a_y = (yp - yu * a_u - yv * a_v) / yy
+        full = sum_p[x] == _FULL * count[x]
+        blend = np.float32(0) if full else _ONE
+        fit_y[x], fit_u[x], fit_v[x] = blend * a_y, blend * a_u, blend * a_v
+        fit_b[x] = _FULL if full else p - a_y * y - a_u * u - a_v * v
+
+
+@njit(nogil=True, cache=True)
+def fit_grid(planes: U8, one: U8, columns: F32, sums: F32, fit: F32, epsilon_y: float, epsilon_uv: float) -> None:
+    """`solve_row` for every cell of a grid: `planes` (4, h, w) uint8 are Y, U, V and p; `fit` is (h, 4, w) float32."""
+    height = planes.shape[1]
+    columns[:] = 0
+    for row in range(min(RADIUS, height)):
+        add_row(planes[0, row], planes[1, row], planes[2, row], planes[3, row], one, 1.0, columns)
+    for row in range(height):
+        enters, leaves = row + RADIUS, row - RADIUS - 1
+        if enters < height:
+            add_row(planes[0, enters], planes[1, enters], planes[2, enters], planes[3, enters], one, 1.0, columns)
+        if leaves >= 0:
+            add_row(planes[0, leaves], planes[1, leaves], planes[2, leaves], planes[3, leaves], one, -1.0, columns)
+        sum_across(columns, sums)
+        solve_row(sums, fit[row], epsilon_y, epsilon_uv)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def average_fits(fit: F32, columns: F32, count_x: F32, mean: F32, kinds: U8, gain: float) -> None:
+    """The mean fit of all windows that hold a cell, steepened about one half by `gain`; and each cell's kind.
+
+    `fit` and `mean` are (h, 4, w) float32, `columns` scratch (4, w + 2·RADIUS), `count_x` (w,) the windows in a row of
+    each cell. A kind is 0 or 255 where the mean fit gives that for any colour, else `UNCERTAIN`.
+    """
+    height, width = fit.shape[0], fit.shape[2]
+    steep = np.float32(gain)
+    lift = (_FULL - _FULL * steep) * _HALF
+    columns[:] = 0
+    for row in range(height):
+        top, bottom = max(row - RADIUS, 0), min(row + RADIUS + 1, height)
+        for i in range(4):
+            column, first = columns[i, RADIUS : RADIUS + width], fit[top, i]
+            for x in range(width):
+                column[x] = first[x]
+            for other in range(top + 1, bottom):
+                more = fit[other, i]
+                for x in range(width):
+                    column[x] += more[x]
+        sum_across(columns, mean[row])
+        rows = np.float32(bottom - top)
+        for i in range(4):
+            add, target = lift if i == 3 else np.float32(0), mean[row, i]
+            for x in range(width):
+                target[x] = target[x] / (rows * count_x[x]) * steep + add
+        _kinds_of(mean[row], kinds[row])
+
+
+@njit(nogil=True, cache=True)
+def _kinds_of(mean: F32, kinds: U8) -> None:
+    a_y, a_u, a_v, b = mean[0], mean[1], mean[2], mean[3]
+    for x in range(kinds.size):
+        flat = np.abs(a_y[x]) + np.abs(a_u[x]) + np.abs(a_v[x]) == np.float32(0)
+        sure = np.uint8(0) if b[x] <= np.float32(0) else np.uint8(UNCERTAIN)
+        sure = np.uint8(255) if b[x] >= _FULL else sure
+        kinds[x] = sure if flat else np.uint8(UNCERTAIN)
+
+
+@njit(nogil=True, cache=True)
+def maps_of_bgr(maps: F32, matrix: F32) -> None:
+    """Turns maps of (Y, U, V), (h, 4, w) float32, into those of (B, G, R), in place; `matrix` (3, 4) is YUV of BGR."""
+    for row in range(maps.shape[0]):
+        a_0, a_1, a_2, b = maps[row, 0], maps[row, 1], maps[row, 2], maps[row, 3]
+        for x in range(b.size):
+            y, u, v = a_0[x], a_1[x], a_2[x]
+            a_0[x] = y * matrix[0, 0] + u * matrix[1, 0] + v * matrix[2, 0]
+            a_1[x] = y * matrix[0, 1] + u * matrix[1, 1] + v * matrix[2, 1]
+            a_2[x] = y * matrix[0, 2] + u * matrix[1, 2] + v * matrix[2, 2]
+            b[x] += y * matrix[0, 3] + u * matrix[1, 3] + v * matrix[2, 3]
