@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.composite.background import Background
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import OutputExistsError, SettingsError
 from rtmatte.frame import U8, Frame, picture_size_wh
@@ -99,8 +100,7 @@ def process_video(
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
         )
-        chain = MattingChain(matter, smoothing_s=settings.smoothing_s)
-        frames, stages = _run(clip, chain, Compositor(behind), sink, pool, settings, begun, on_progress)
+        stages, frames = _run(clip, matter, behind, sink, pool, settings, begun, on_progress)
     seconds = time.monotonic() - begun
     return Report(
         source=str(source),
@@ -153,18 +153,20 @@ class _Refined:
     alpha_u8: U8
 
 
-def _run(
-    clip: Source,
-    chain: MattingChain,
-    compositor: Compositor,
+def clip_stages(
+    matter: Matter,
+    behind: Background | None,
     sink: Sink,
     pool: PicturePool,
     settings: VideoSettings,
-    begun: float,
-    on_progress: Callable[[Progress], None] | None,
-) -> tuple[int, list[StageTime]]:
-    """Runs every frame through; how many there were, and what each stage took."""
-    frames = 0
+    on_encoded: Callable[[Frame], None],
+) -> list[Stage]:
+    """All that happens to a decoded frame, for `run_pipeline`: estimate, smooth, refine, composite, encode.
+
+    `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
+    """
+    chain = MattingChain(matter, smoothing_s=settings.smoothing_s)
+    compositor = Compositor(behind)
 
     def refine(matted: Matted) -> _Refined:
         return _Refined(matted.frame, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
@@ -174,10 +176,35 @@ def _run(
         return refined
 
     def encode(refined: _Refined) -> None:
-        nonlocal frames
         sink.send(refined.frame, refined.alpha_u8)
         pool.release(refined.frame.picture)
         pool.release_alpha(refined.alpha_u8)
+        on_encoded(refined.frame)
+
+    return [
+        Stage("estimate", chain.estimate),
+        Stage("smooth", chain.smooth),
+        Stage("refine", refine),
+        Stage("composite", composite),
+        Stage("encode", encode),
+    ]
+
+
+def _run(
+    clip: Source,
+    matter: Matter,
+    behind: Background | None,
+    sink: Sink,
+    pool: PicturePool,
+    settings: VideoSettings,
+    begun: float,
+    on_progress: Callable[[Progress], None] | None,
+) -> tuple[list[StageTime], int]:
+    """Runs every frame through; what each stage took, and how many frames there were."""
+    frames = 0
+
+    def encoded(_frame: Frame) -> None:
+        nonlocal frames
         frames += 1
 
     def tell(frames_done: int) -> None:
@@ -185,17 +212,5 @@ def _run(
             elapsed = time.monotonic() - begun
             on_progress(Progress(frames_done, clip.frames_expected, clip.duration_seconds, elapsed))
 
-    stages = run_pipeline(
-        clip,
-        "decode",
-        [
-            Stage("estimate", chain.estimate),
-            Stage("smooth", chain.smooth),
-            Stage("refine", refine),
-            Stage("composite", composite),
-            Stage("encode", encode),
-        ],
-        stall_timeout_s=settings.stall_timeout_s,
-        on_progress=tell,
-    )
-    return frames, stages
+    stages = clip_stages(matter, behind, sink, pool, settings, encoded)
+    return run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=tell), frames
