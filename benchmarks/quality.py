@@ -19,12 +19,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measuring import machine
 from scoring.configs import CONFIGS, Config, named_config
 from scoring.score import ClipScore, Scores, mean_scores, score_clip
 from scoring.sheet import write_sheet
 from scoring.table import comparison, read_result, table
 from scoring.truth import TruthClip, find_clips
+
+from rtmatte.runs.bench.machine import describe_machine
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _CLIPS = _REPOSITORY.parent / "shared" / "clips" / "gt"
@@ -53,7 +54,7 @@ def _result(name: str, config: Config, scored: list[ClipScore], options: argpars
     return {
         "name": name,
         "options": {key: getattr(options, key) for key in ("clips", "frames", "every")},
-        "machine": machine(),
+        "machine": describe_machine(),
         "config": {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)},
         "clips": {
             clip.name: {

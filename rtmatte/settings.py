@@ -260,3 +260,50 @@ class LiveSettings(EstimateSettings):
             raise SettingsError(
                 f"--size: expected even sides of 16 to 8192 pixels, got {self.size_wh[0]}x{self.size_wh[1]}."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings(_Checked):
+    """A benchmark: every model at every size on every device with every number of threads."""
+
+    clip: Path | None = None
+    """None, and no camera: a generated clip."""
+    camera: str | None = None
+    """As `LiveSettings.camera`: the live run is measured, not the file run."""
+    models: tuple[str, ...] = (EstimateSettings.model,)
+    sizes_wh: tuple[tuple[int, int], ...] = ()
+    """None: the clip's own, what the camera grants, or 1280x720 for a generated clip."""
+    devices: tuple[str, ...] = (EstimateSettings.device,)
+    threads: tuple[int, ...] = ()
+    """None: the model's default."""
+    background: str = "blur"
+    seconds_per_case: float = 5.0
+    """Measured in each round, after the warm-up."""
+    rounds: int = 3
+    budget_s: float | None = None
+    """For everything together; None: what the plan needs at most."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "seconds_per_case": (0.1, 600),
+        "rounds": (1, 100),
+        "budget_s": (1, 86400),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip is not None and self.camera is not None:
+            raise SettingsError("Expected a clip or --camera, got both.")
+        if not self.models or not self.devices:
+            raise SettingsError("Expected at least one of --models and of --devices.")
+        for device in self.devices:
+            if device not in get_args(Device):
+                raise SettingsError(f"--devices: expected of {', '.join(get_args(Device))}, got {device!r}.")
+        for threads in self.threads:
+            if not 1 <= threads <= 256:
+                raise SettingsError(f"--threads: expected 1 to 256, got {threads}.")
+        for width, height in self.sizes_wh:
+            if not all(16 <= side <= 8192 and side % 2 == 0 for side in (width, height)):
+                raise SettingsError(f"--sizes: expected even sides of 16 to 8192 pixels, got {width}x{height}.")
+        transparent = isinstance(parse_background(self.background), Transparent)
+        if transparent and self.camera is not None:
+            raise SettingsError("--background: a virtual camera can't be transparent; expected another than none.")
