@@ -1,4 +1,4 @@
-"""What every `Refiner` must keep. To add one: a row in `REFINERS`."""
+"""What every `Refiner` must keep. To add one: a row in `rtmatte.refine.choose`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rtmatte.errors import ModelOutputError
-from rtmatte.refine.guided import GuidedFilter
+from rtmatte.errors import ModelOutputError, SettingsError
+from rtmatte.refine.choose import REFINERS, make_refiner
 from rtmatte.refine.refiner import Refiner
-from rtmatte.refine.upscale import Upscale
 from tests.frames import at, copy_of, flat_picture, noise_picture, planes
 
-REFINERS: dict[str, Callable[[], Refiner]] = {"upscale": Upscale, "guided": GuidedFilter}
 KINDS = ["i420", "bgr"]
 
 
@@ -80,3 +78,10 @@ def test_values_that_are_no_alpha_are_refused(make: Callable[[], Refiner], value
 def test_an_alpha_of_wrong_form_is_refused(make: Callable[[], Refiner], alpha: np.ndarray) -> None:
     with pytest.raises(ModelOutputError, match="float32"):
         make().refine(at(noise_picture("bgr", (4, 4))), alpha)
+
+
+def test_refiners_have_names() -> None:
+    for name, kind in REFINERS.items():
+        assert type(make_refiner(name)) is type(kind())
+    with pytest.raises(SettingsError, match="upscale"):
+        make_refiner("nothing")

@@ -19,6 +19,7 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import U8, Frame, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
+from rtmatte.refine.choose import make_refiner
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.settings import VideoSettings
 from scoring.peers import squashed_u2netp
@@ -30,6 +31,8 @@ class Config:
 
     model: str = VideoSettings.model
     smoothing_s: float = VideoSettings.smoothing_s
+    refiner: str = "upscale"
+    """By name, of `rtmatte.refine.choose`."""
     threads: int | None = None
     """Threads of the model; None: one for each core."""
     peer: Callable[[VideoFormat], Matter] | None = None
@@ -85,7 +88,9 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     Raises: any of `rtmatte.errors`.
     """
     with VideoFileSource(clip) as source:
-        chain = MattingChain(_matter(config, source.format), smoothing_s=config.smoothing_s)
+        chain = MattingChain(
+            _matter(config, source.format), smoothing_s=config.smoothing_s, refiner=make_refiner(config.refiner)
+        )
         for frame in source:
             begun = time.perf_counter()
             matted = chain.estimate(frame)

@@ -31,7 +31,7 @@ class GuidedFilter:
     """
 
     def __init__(
-        self, *, grid_long_side: int = 256, epsilon_y: float = 195.0, epsilon_uv: float = 22.0, gain: float = 1.1
+        self, *, grid_long_side: int = 256, epsilon_y: float = 200.0, epsilon_uv: float = 22.0, gain: float = 1.2
     ) -> None:
         """`grid_long_side` in cells, of which a window holds 7x7; the epsilons, in squared code values, are variances
         of luma and chroma below which a window counts as flat; alpha is steepened about one half by `gain`, 1 or more.

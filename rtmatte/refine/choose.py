@@ -1,0 +1,23 @@
+"""Refiners by name, for settings and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from rtmatte.errors import SettingsError
+from rtmatte.refine.guided import GuidedFilter
+from rtmatte.refine.refiner import Refiner
+from rtmatte.refine.upscale import Upscale
+
+REFINERS: Mapping[str, Callable[[], Refiner]] = MappingProxyType({"upscale": Upscale, "guided": GuidedFilter})
+
+
+def make_refiner(name: str) -> Refiner:
+    """A new refiner of that name with its usual options.
+
+    Raises: `SettingsError`: no such refiner; states the names that there are.
+    """
+    if name not in REFINERS:
+        raise SettingsError(f"Expected a refiner of {', '.join(REFINERS)}, got {name!r}.")
+    return REFINERS[name]()
