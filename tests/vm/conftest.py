@@ -31,16 +31,17 @@ class Outcome:
     failure: str
 
 
+_REPORT: pytest.StashKey[list[str]] = pytest.StashKey()
+
 FindingsOf: TypeAlias = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def machine_outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def machine_outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Boots the machine and runs every scenario.
 
     Only with RTMATTE_VM=1, since it installs packages and takes minutes, and where the machine can be had; with
-    RTMATTE_REQUIRE_VM=1 it has to be there. RTMATTE_VM_OUT names a folder for what the guest leaves behind, instead of a
-    temporary one.
+    RTMATTE_REQUIRE_VM=1 it has to be there. RTMATTE_VM_OUT names a folder for what the guest leaves behind.
     """
     if not (os.environ.get("RTMATTE_VM") or os.environ.get("RTMATTE_REQUIRE_VM")):
         pytest.skip("boots a machine and installs packages for it with apt-get; RTMATTE_VM=1 allows it")
@@ -76,8 +77,10 @@ def machine_outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     else:
         failure = f"the scenarios' runner ended with {exit_code}" if exit_code else ""
     seconds = {"set-up": set_up - begin, "kernels": warm - set_up, "guest": time.monotonic() - warm}
-    sys.stderr.write(f"\nmachine: {', '.join(f'{part} {value:.0f} s' for part, value in seconds.items())}\n")
-    sys.stderr.write((folder / "console.log").read_text(errors="replace"))
+    request.config.stash[_REPORT] = [
+        ", ".join(f"{part} {value:.0f} s" for part, value in seconds.items()),
+        *(folder / "console.log").read_text(errors="replace").splitlines(),
+    ]
     return Outcome(folder, failure)
 
 
@@ -105,3 +108,12 @@ def _write_portrait(path: Path) -> None:
     square = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
     upper = square[: square.shape[1] * height // width]
     cv2.imwrite(str(path), cv2.resize(upper, _WEBCAM_SIZE_WH, interpolation=cv2.INTER_AREA))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How long the parts of the machine took, and what its console showed."""
+    lines = config.stash.get(_REPORT, [])
+    if lines:
+        terminalreporter.section("machine with real devices")
+    for line in lines:
+        terminalreporter.write_line(line)

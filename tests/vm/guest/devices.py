@@ -24,7 +24,10 @@ _CAPTURE, _OUTPUT = 1, 2
 
 
 def load_loopback(version: Loopback) -> None:
-    """Two virtual cameras as the documentation tells users to make them."""
+    """Two virtual cameras as the documentation tells users to make them, as fresh as after a boot."""
+    if Path("/sys/module/v4l2loopback").exists():
+        # The kernel frees a device a moment after the last program has closed it.
+        wait_for(lambda: subprocess.run(["rmmod", "v4l2loopback"], capture_output=True).returncode == 0, "rmmod")
     module = os.environ["RTMATTE_VM_LOOPBACK" if version == "new" else "RTMATTE_VM_DEBIAN12_LOOPBACK"]
     run("modprobe", "videodev")
     run(
@@ -32,15 +35,6 @@ def load_loopback(version: Loopback) -> None:
         f'card_label="{",".join(LOOPBACK_LABELS)}"',
     )  # fmt: skip
     wait_for(Path(SECOND_LOOPBACK).exists, "the loopback devices")
-
-
-def unload_loopback() -> None:
-    """Waits until nobody holds a device: the kernel frees it a moment after the last program has closed it."""
-    wait_for(lambda: subprocess.run(["rmmod", "v4l2loopback"], capture_output=True).returncode == 0, "rmmod")
-
-
-def loopback_version() -> str:
-    return Path("/sys/module/v4l2loopback/version").read_text().strip()
 
 
 def load_usb_webcams() -> None:

@@ -34,7 +34,6 @@ def debian12_fault() -> dict[str, Any]:
     used = sorted(devices.capabilities(devices.LOOPBACK))
     second = _send_one_frame()
     doctor = finished("doctor", "--call")
-    devices.unload_loopback()
     return {
         "capabilities_fresh": fresh,
         "first_producer": first,

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +120,7 @@ def busy_webcam() -> dict[str, Any]:
             other_program.watch_frames(3)
             with LiveRun(_CAMERA) as run:
                 lost = run.wait_until(camera_state="lost")
+                run.wait_for_first_card()
                 with Viewer("opencv", devices.LOOPBACK) as viewer:
                     busy = viewer.watch_frames(5)
                     other_program.close()
@@ -144,6 +144,7 @@ def forbidden_and_missing_webcams() -> dict[str, Any]:
         webcam.unplug()
         with LiveRun("default") as run:
             nothing = run.wait_until(camera_state="lost")
+            run.wait_for_first_card()
             with Viewer("opencv", devices.LOOPBACK) as viewer:
                 cards = viewer.watch_frames(5)
                 webcam.plug()
@@ -226,9 +227,6 @@ def whole_way() -> dict[str, Any]:
 
 
 def _load() -> None:
-    """Each scenario starts with modules as fresh as after a boot."""
-    with suppress(AssertionError):
-        devices.run("rmmod", "v4l2loopback")
     devices.load_loopback("new")
     devices.load_usb_webcams()
 

@@ -51,10 +51,9 @@ class Viewer:
         while not enough(self.seen[before:]):
             last = self.seen[-3:]
             assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s to see {what}; {len(self.seen)} seen, {last}"
-            if self._incoming.poll(0.1):
-                self._catch_up()
-            else:
-                assert self._process.is_alive(), f"the viewer ended before it saw {what}"
+            assert self._process.is_alive(), f"the viewer ended before it saw {what}"
+            self._incoming.poll(0.1)
+            self._catch_up()
         tell(f"{self._process.name} saw {what}; {len(self.seen) - before} pictures")
         return self.seen[before:]
 
@@ -68,7 +67,10 @@ class Viewer:
 
     def _catch_up(self) -> None:
         while self._incoming.poll():
-            self.seen.append(self._incoming.recv())
+            try:
+                self.seen.append(self._incoming.recv())
+            except EOFError:  # told by `watch`, which sees that the process has ended
+                return
 
     def __enter__(self) -> Self:
         self._process.start()
