@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,18 @@ def say_errors() -> Iterator[None]:
         if error.hint:
             say(f"  {error.hint}")
         sys.exit(error.exit_code)
+
+
+def stop_on_signals(stop: Event) -> None:
+    """The first Ctrl-C or SIGTERM ends the run in good order; the second, at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        at_once = signal.getsignal(number)
+
+        def on_signal(number: int, _frame: object, at_once: Any = at_once) -> None:
+            stop.set()
+            signal.signal(number, at_once)
+
+        signal.signal(number, on_signal)
 
 
 def say(text: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -117,7 +116,7 @@ def webcam(
         threads=threads,
     )
     line = _StatusLine(quiet=quiet, seconds=seconds)
-    _stop_on_signals(line.stop)
+    speaking.stop_on_signals(line.stop)
     status = run_live(settings, on_status=line.show, stop=line.stop)
     line.clear()
     if json:
@@ -132,18 +131,6 @@ def _size_wh(text: str) -> tuple[int, int]:
     if match is None:
         raise SettingsError(f"--size: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
     return int(match[1]), int(match[2])
-
-
-def _stop_on_signals(stop: Event) -> None:
-    """The first Ctrl-C or SIGTERM ends the run in good order, as live runs are meant to end; the second, at once."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        at_once = signal.getsignal(number)
-
-        def on_signal(number: int, _frame: object, at_once: Any = at_once) -> None:
-            stop.set()
-            signal.signal(number, at_once)
-
-        signal.signal(number, on_signal)
 
 
 class _StatusLine:

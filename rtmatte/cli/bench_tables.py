@@ -1,0 +1,102 @@
+"""A benchmark's result as tables for a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rtmatte.runs.bench.words import bound_line, label_of, machine_line, mebibytes, source_line
+
+_LEAST_WIDTH = 120
+_COLOR = {"faster": "green", "slower": "red"}
+
+
+def print_tables(result: dict[str, Any], comparison: dict[str, Any] | None) -> None:
+    """On stdout: machine, end to end, stages, what bounds each case, comparison, notes.
+
+    In a file or a pipe lines are as long as they need to be, at least 120.
+    """
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LEAST_WIDTH)
+    measured = [case for case in result["cases"] if case["rounds"]]
+    console.print(machine_line(result["machine"]), markup=False)
+    console.print(source_line(result), markup=False)
+    if measured:
+        console.print(_end_to_end(measured))
+        console.print(_stages(measured))
+    for case in measured:
+        console.print(f"{label_of(case)}: {bound_line(case)}", markup=False)
+        console.print(f"  on {case['provider']}; {case['precision']}; {case['output']}", markup=False)
+    for case in result["cases"]:
+        if not case["rounds"]:
+            console.print(f"{label_of(case)}: {case['status'].upper()}: {case['reason']}", markup=False)
+    if comparison is not None:
+        console.print(_comparison(comparison))
+        for warning in comparison["warnings"]:
+            console.print(f"note: {warning}", markup=False)
+    for note in [*result["notes"], *_memory_notes(result)]:
+        console.print(f"note: {note}", markup=False)
+
+
+def _memory_notes(result: dict[str, Any]) -> list[str]:
+    return [f"GPU memory is {result['gpu_memory_by']}."] if "not readable" in result["gpu_memory_by"] else []
+
+
+def _end_to_end(cases: list[dict[str, Any]]) -> Table:
+    table = Table(title="End to end", title_justify="left", title_style="bold")
+    table.add_column("case")
+    for head in ("fps", "rounds", "against first", "latency ms\np50/p95/p99", "first\nframe", "memory", "GPU"):
+        table.add_column(head, justify="right")
+    for case in cases:
+        fps, latency, ratio = case["fps"], case["latency_ms"], case["ratio_to_first"]
+        table.add_row(
+            label_of(case),
+            f"{fps['median']:.1f}",
+            f"{fps['min']:.1f} to {fps['max']:.1f}",
+            "–" if ratio is None else _ratio(ratio),
+            "/".join(f"{latency[which]:.0f}" for which in ("p50", "p95", "p99")),
+            f"{case['first_frame_s']:.2f} s",
+            mebibytes(case["peak_bytes"]),
+            mebibytes(case["gpu_peak_bytes"]),
+        )
+    return table
+
+
+def _stages(cases: list[dict[str, Any]]) -> Table:
+    stages = list(dict.fromkeys(stage for case in cases for stage in case["stages_ms"]))
+    table = Table(title="Stages: ms a frame, p50/p95/p99", title_justify="left", title_style="bold")
+    table.add_column("case")
+    for stage in stages:
+        table.add_column(stage, justify="right")
+    for case in cases:
+        table.add_row(
+            label_of(case),
+            *("/".join(_short(case["stages_ms"][stage][which]) for which in ("p50", "p95", "p99")) for stage in stages),
+        )
+    return table
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.0f}" if milliseconds >= 10 else f"{milliseconds:.1f}"
+
+
+def _ratio(ratio: dict[str, Any]) -> str:
+    """The ratio and the verdict; where it is called, with its interval."""
+    color = _COLOR.get(ratio["verdict"])
+    if color is None:
+        return f"{ratio['ratio']:.2f}x, {ratio['verdict']}"
+    return f"[{color}]{ratio['ratio']:.2f}x[/] ({ratio['low']:.2f} to {ratio['high']:.2f}), {ratio['verdict']}"
+
+
+def _comparison(comparison: dict[str, Any]) -> Table:
+    table = Table(title="Against the older result", title_justify="left", title_style="bold")
+    for head in ("case", "fps", "latency p50 (over 1: shorter)"):
+        table.add_column(head)
+    for one in comparison["differences"]:
+        if one["only_in"]:
+            table.add_row(one["label"], f"only in the {one['only_in']} result", "")
+        else:
+            table.add_row(one["label"], _ratio(one["fps"]), _ratio(one["latency"]))
+    return table

@@ -1,0 +1,76 @@
+"""What is measured: the matrix of models, sizes, devices and threads, and the time that it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from rtmatte.settings import BenchSettings
+
+GENERATED_SIZE_WH = (1280, 720)
+_AROUND_A_RUN_S = 3.0
+"""Loading the model and warming up, at most; a GPU that needs longer takes it from later rounds."""
+_PREPARATION_S, _PREPARATION_S_PER_MEGAPIXEL = 2.0, 6.0
+_SHORTEST_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the matrix; `size_wh` None: as the camera grants, `threads` None: the model's default."""
+
+    model: str
+    size_wh: tuple[int, int] | None
+    device: str
+    threads: int | None
+
+    @property
+    def label(self) -> str:
+        """For people and progress, such as `u2netp 1280x720 cpu, 2 threads`."""
+        size = "as granted" if self.size_wh is None else f"{self.size_wh[0]}x{self.size_wh[1]}"
+        threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.model} {size} {self.device}{threads}"
+
+
+def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) -> list[Case]:
+    """Every combination once, in the order in which a round goes through them; on CUDA threads make no difference.
+
+    `own_size_wh` is the source's, for when no sizes were asked for.
+    """
+    combinations = product(
+        settings.models, settings.sizes_wh or (own_size_wh,), settings.devices, settings.threads or (None,)
+    )
+    cases = (
+        Case(model, size_wh, device, None if device == "cuda" else threads)
+        for model, size_wh, device, threads in combinations
+    )
+    return list(dict.fromkeys(cases))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long each run is measured, how many there are, and when everything ends at the latest.
+
+    `shortened`: the runs are shorter than was asked for, to fit the budget.
+    """
+
+    runs: int
+    seconds_per_run: float
+    budget_s: float
+    shortened: bool
+
+
+def make_plan(settings: BenchSettings, cases: list[Case], clips_wh: list[tuple[int, int]]) -> Plan:
+    """The plan for those cases, with clips of `clips_wh` to be made before.
+
+    Without a budget, what it needs at most. With one that is too small for that, shorter runs; where even half a second
+    a run is too much, the last rounds will be missing.
+    """
+    runs = len(cases) * settings.rounds
+    preparation = sum(_PREPARATION_S + w * h / 1e6 * _PREPARATION_S_PER_MEGAPIXEL for w, h in clips_wh)
+    asked = settings.seconds_per_case
+    needed = preparation + runs * (asked + _AROUND_A_RUN_S)
+    if settings.budget_s is None or settings.budget_s >= needed:
+        return Plan(runs, asked, settings.budget_s or needed, shortened=False)
+    fitting = (settings.budget_s - preparation) / runs - _AROUND_A_RUN_S
+    seconds = min(asked, max(_SHORTEST_S, fitting))
+    return Plan(runs, seconds, settings.budget_s, shortened=seconds < asked)

@@ -1,0 +1,147 @@
+"""A case on a clip: the program's own file run over the clip again and again, until it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.frame import Frame
+from rtmatte.matting.matter import Matter
+from rtmatte.output.video_file import VideoFileSink
+from rtmatte.pool import PicturePool
+from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.bench.cases import Case
+from rtmatte.runs.bench.recorder import Recorder
+from rtmatte.runs.offline import clip_stages
+from rtmatte.runs.pipeline import Stage, run_pipeline
+from rtmatte.settings import VideoSettings
+
+STAGES = ("decode", "estimate", "smooth", "refine", "composite", "encode")
+
+
+class Load(Protocol):
+    """Makes the model of a case: `load_matter`, or a test's own."""
+
+    def __call__(self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Fraction) -> Matter: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a case really ran with, as read back: `output` is the encoder or the device."""
+
+    size_wh: tuple[int, int]
+    provider: str
+    output: str
+
+
+class _EnoughMeasured(Exception):
+    """Ends the pipeline at once, instead of draining it."""
+
+
+def run_clip(
+    case: Case,
+    clip: Path,
+    folder: Path,
+    background: str,
+    load: Load,
+    recorder: Recorder,
+    should_stop: Callable[[], bool],
+) -> Used:
+    """Runs until `recorder` has enough or `should_stop()`; the result's file is written into `folder` and dropped.
+
+    Raises: what `process_video` raises, but for a stop.
+    """
+    settings = VideoSettings(background=background)
+    with ExitStack() as stack:
+        pool = PicturePool()
+        frames = _Loop(clip, pool, recorder)
+        stack.callback(frames.close)
+        behind = open_background(background, settings.fit)
+        if behind is not None:
+            stack.callback(behind.close)
+        target = folder / ("out.mov" if behind is None else "out.mp4")
+        sink = VideoFileSink(
+            target,
+            frames.format,
+            quality=settings.quality,
+            encoder=settings.encoder,
+            keep_alpha=behind is None,
+            overwrite=True,
+        )
+
+        def encoded(frame: Frame) -> None:
+            recorder.left(frame.index)
+
+        def watch(_frames_done: int) -> None:
+            if recorder.enough or should_stop():
+                raise _EnoughMeasured
+
+        try:
+            with sink:
+                matter = load(
+                    case.model,
+                    device=case.device,
+                    threads=case.threads,
+                    sample_aspect_ratio=frames.format.sample_aspect_ratio,
+                )
+                used = Used(frames.format.size_wh, matter.provider, sink.encoder)
+                stages = clip_stages(matter, behind, sink, pool, settings, encoded)
+                run_pipeline(
+                    frames,
+                    STAGES[0],
+                    [_timed(stage, recorder) for stage in stages],
+                    stall_timeout_s=settings.stall_timeout_s,
+                    on_progress=watch,
+                )
+        except _EnoughMeasured:
+            pass
+    return used
+
+
+def _timed(stage: Stage, recorder: Recorder) -> Stage:
+    def work(item: Any) -> Any:
+        begin = recorder.clock()
+        result = stage.work(item)
+        recorder.stage(stage.name, begin, recorder.clock())
+        return result
+
+    return Stage(stage.name, work)
+
+
+class _Loop:
+    """A clip without end: frames are numbered on, and time goes on, from one pass to the next."""
+
+    def __init__(self, path: Path, pool: PicturePool, recorder: Recorder) -> None:
+        self._path, self._pool, self._recorder = path, pool, recorder
+        self._source = VideoFileSource(path, pool=pool)
+        self.format = self._source.format
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = start = 0
+        while True:
+            first_pts, end = None, start
+            frames = iter(self._source)
+            begin = self._recorder.clock()
+            while (frame := next(frames, None)) is not None:
+                # The first picture of a pass was decoded on opening, which isn't a stage's work.
+                if first_pts is None:
+                    first_pts = frame.pts
+                else:
+                    self._recorder.stage(STAGES[0], begin, self._recorder.clock())
+                self._recorder.entered(index, begin)
+                pts = start + frame.pts - first_pts
+                end = pts + (frame.duration or 1)
+                yield replace(frame, pts=pts, index=index)
+                index += 1
+                begin = self._recorder.clock()
+            start = end
+            self._source.close()
+            self._source = VideoFileSource(self._path, pool=self._pool)
+
+    def close(self) -> None:
+        self._source.close()

@@ -1,0 +1,55 @@
+"""How a kept result is put into words: the same in the table, the plot and the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a camera, live"}
+
+
+def label_of(case: dict[str, Any]) -> str:
+    """Such as `u2netp 1280x720 cpu, 2 threads`: what makes a case the same one in two results."""
+    size_wh, threads = case["size_wh"], case["threads"]
+    size = "as granted" if size_wh is None else f"{size_wh[0]}x{size_wh[1]}"
+    return f"{case['model']} {size} {case['device']}" + (
+        "" if threads is None else f", {threads} thread{'s' * (threads > 1)}"
+    )
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """Processor, memory, GPUs, system, versions that matter."""
+    runtime = [f"{name} {machine[name]}" for name in ("onnxruntime", "onnxruntime-gpu", "openvino") if name in machine]
+    memory = machine.get("memory_gib")
+    parts = [
+        f"{machine['processor']}, {machine['cores']} cores",
+        f"{memory:g} GiB" if memory else "",
+        *machine["gpus"],
+        machine["system"],
+        f"rtmatte {machine.get('rtmatte', '?')}",
+        *runtime,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def source_line(result: dict[str, Any]) -> str:
+    """What was measured, and how."""
+    return (
+        f"{_SOURCES[result['source']['kind']]}; background {result['background']}; "
+        f"{result['rounds_planned']} rounds of {result['seconds_per_round']:.3g} s that take turns, warm-up apart"
+    )
+
+
+def bound_line(case: dict[str, Any]) -> str:
+    """What limits a measured case, in a sentence."""
+    bound = case["bound"]
+    if bound["by"] == "camera":
+        return f"waits for the camera: works {bound['share']:.0%} of the time"
+    return (
+        f"bound by {bound['by']}, busy {bound['share']:.0%} of the time; "
+        f"end to end takes {bound['overhead']:.2f} times as long as this stage"
+    )
+
+
+def mebibytes(count: int | None) -> str:
+    """`338 MiB`, or a dash for what can't be read."""
+    return "–" if count is None else f"{count / 2**20:.0f} MiB"
