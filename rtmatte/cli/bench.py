@@ -30,7 +30,9 @@ def bench(
     camera: Annotated[
         str | None, typer.Option("--camera", help="Measure the live run with this camera; see 'rtmatte webcam'.")
     ] = None,
-    models: Annotated[str, typer.Option("--models", help=f"Of 'rtmatte models list', {_MANY}.")] = ",".join(BenchSettings.models),
+    models: Annotated[str, typer.Option("--models", help=f"See 'rtmatte models list', {_MANY}.")] = ",".join(
+        BenchSettings.models
+    ),
     sizes: Annotated[
         str | None,
         typer.Option("--sizes", metavar="WxH,...", help=f"{_MANY} [default: 1280x720, or the clip's]."),

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rtmatte.runs.bench.words import bound_line, label_of, machine_line, mebibytes, source_line
+from rtmatte.runs.bench.words import bound_line, label_of, machine_line, mebibytes, ran_on, source_line
 
 _LEAST_WIDTH = 120
 _COLOR = {"faster": "green", "slower": "red"}
@@ -28,7 +28,7 @@ def print_tables(result: dict[str, Any], comparison: dict[str, Any] | None) -> N
         console.print(_stages(measured))
     for case in measured:
         console.print(f"{label_of(case)}: {bound_line(case)}", markup=False)
-        console.print(f"  on {case['provider']}; {case['precision']}; {case['output']}", markup=False)
+        console.print(f"  on {ran_on(case)}", markup=False)
     for case in result["cases"]:
         if not case["rounds"]:
             console.print(f"{label_of(case)}: {case['status'].upper()}: {case['reason']}", markup=False)
@@ -83,11 +83,10 @@ def _short(milliseconds: float) -> str:
 
 
 def _ratio(ratio: dict[str, Any]) -> str:
-    """The ratio and the verdict; where it is called, with its interval."""
+    """Two lines: the ratio with its verdict, and the interval that the verdict goes by."""
+    told = f"{ratio['ratio']:.3g}x, {ratio['verdict']}"
     color = _COLOR.get(ratio["verdict"])
-    if color is None:
-        return f"{ratio['ratio']:.2f}x, {ratio['verdict']}"
-    return f"[{color}]{ratio['ratio']:.2f}x[/] ({ratio['low']:.2f} to {ratio['high']:.2f}), {ratio['verdict']}"
+    return f"{f'[{color}]{told}[/]' if color else told}\n({ratio['low']:.3g} to {ratio['high']:.3g})"
 
 
 def _comparison(comparison: dict[str, Any]) -> Table:

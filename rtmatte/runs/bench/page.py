@@ -7,17 +7,17 @@ from html import escape
 from typing import Any
 
 from rtmatte.runs.bench.plot import plot
-from rtmatte.runs.bench.words import bound_line, label_of, machine_line, mebibytes, source_line
+from rtmatte.runs.bench.words import bound_line, label_of, mebibytes, ran_on
 
 _END_TO_END = (
     *("case", "fps", "lowest", "highest", "latency p50", "p95", "p99 ms"),
-    *("first frame", "memory", "GPU memory", "runs on"),
+    *("first frame", "memory", "GPU memory"),
 )
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-td:first-child, th:first-child, td.words { text-align: left; }
+td:first-child, th:first-child { text-align: left; }
 svg { width: 100%; height: auto; }
 """
 
@@ -31,30 +31,14 @@ def page(result: dict[str, Any], comparison: dict[str, Any] | None) -> str:
         f"<style>{_STYLE}</style></head><body>",
         plot(result).svg(),
         "<h2>End to end</h2>",
-        _table(
-            (
-                "case",
-                "fps",
-                "lowest",
-                "highest",
-                "p50 ms",
-                "p95 ms",
-                "p99 ms",
-                "first frame",
-                "memory",
-                "GPU",
-                "runs on",
-            ),
-            map(_end_to_end, measured),
-        ),
+        _table(_END_TO_END, map(_end_to_end, measured)),
         "<h2>Stages, milliseconds a frame (p50 / p95 / p99)</h2>",
         _stages(measured),
         "<ul>",
-        *(f"<li>{escape(label_of(case))}: {escape(bound_line(case))}</li>" for case in measured),
+        *(f"<li>{escape(f'{label_of(case)}: {bound_line(case)}; on {ran_on(case)}')}</li>" for case in measured),
         "</ul>",
         *([_comparison(comparison)] if comparison is not None else []),
-        f"<p>{escape(machine_line(result['machine']))}</p>",
-        f"<p>{escape(source_line(result))}. GPU memory: {escape(result['gpu_memory_by'])}.</p>",
+        f"<p>GPU memory: {escape(result['gpu_memory_by'])}.</p>",
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -69,7 +53,6 @@ def _end_to_end(case: dict[str, Any]) -> tuple[str, ...]:
         f"{case['first_frame_s']:.2f} s",
         mebibytes(case["peak_bytes"]),
         mebibytes(case["gpu_peak_bytes"]),
-        f"{case['provider']}; {case['precision']}; {case['output']}",
     )
 
 

@@ -121,7 +121,7 @@ class CaseResult:
             "status": self.status,
             "reason": impersonal(self.reason),
             "provider": self.used.provider if self.used else None,
-            "precision": self.precision,
+            "precision": self.precision if self.used else None,
             "output": impersonal(self.used.output) if self.used else None,
             "rounds": [_round_dict(one) for one in self.rounds],
         }

@@ -50,6 +50,11 @@ def bound_line(case: dict[str, Any]) -> str:
     )
 
 
+def ran_on(case: dict[str, Any]) -> str:
+    """What a measured case really ran on: provider, precision, encoder or device."""
+    return f"{case['provider']}; {case['precision']}; {case['output']}"
+
+
 def mebibytes(count: int | None) -> str:
     """`338 MiB`, or a dash for what can't be read."""
     return "–" if count is None else f"{count / 2**20:.0f} MiB"
