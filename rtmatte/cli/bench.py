@@ -163,8 +163,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[BenchProgress], None] | None
 
 def _plan_line(progress: BenchProgress) -> str:
     plan = progress.plan
+    rounds = plan.runs // progress.cases
     cases = f"{progress.cases} case{'s' * (progress.cases > 1)}"
     return (
-        f"{cases} x {plan.runs // progress.cases} rounds x {plan.seconds_per_run:.3g} s, "
+        f"{cases} x {rounds} round{'s' * (rounds > 1)} x {plan.seconds_per_run:.3g} s, "
         f"with loading and warm-up {plan.budget_s:.0f} s at most. Ctrl-C ends it with what there is."
     )

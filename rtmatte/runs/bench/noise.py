@@ -8,7 +8,7 @@ verdict. A difference is called if all of this holds:
     there are at least three rounds on each side
     the 99 % confidence interval of the ratio doesn't hold 1
     the ratio is farther from 1 than 3 %: durations are kept in steps of 1.2 %
-    each side's median lies outside everything that the other side's rounds gave
+    paired: every single round says the same; unpaired: each side's median lies outside the other side's rounds
 
 What the rule can't know is what changed between two results (heat, other programs): rounds show the noise within one.
 """
@@ -60,7 +60,7 @@ def paired_ratio(new: Sequence[float], old: Sequence[float]) -> Ratio:
     if both < _LEAST_ROUNDS:
         return _undecided(statistics.fmean(ratios), min(ratios), max(ratios))
     error = statistics.stdev(ratios) / math.sqrt(both)
-    return _decided(statistics.fmean(ratios), _t_99(both - 1) * error, _apart(news, olds))
+    return _decided(statistics.fmean(ratios), _t_99(both - 1) * error, min(ratios) > 0 or max(ratios) < 0)
 
 
 def unpaired_ratio(new: Sequence[float], old: Sequence[float]) -> Ratio:
@@ -96,8 +96,8 @@ def _undecided(difference: float, low: float, high: float) -> Ratio:
     return Ratio(math.exp(difference), math.exp(low), math.exp(high), "too few rounds to tell")
 
 
-def _decided(difference: float, margin: float, apart: bool) -> Ratio:
+def _decided(difference: float, margin: float, unanimous: bool) -> Ratio:
     verdict: Verdict = "no difference beyond noise"
-    if apart and abs(difference) > max(margin, _LEAST_DIFFERENCE):
+    if unanimous and abs(difference) > max(margin, _LEAST_DIFFERENCE):
         verdict = "faster" if difference > 0 else "slower"
     return Ratio(math.exp(difference), math.exp(difference - margin), math.exp(difference + margin), verdict)

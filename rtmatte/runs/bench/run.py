@@ -110,13 +110,18 @@ class _Bench:
     def run(self) -> BenchResult:
         before = conditions.read_conditions()
         self._make_clips()
+        self._go_round()
+        return self._result(conditions.as_dict(before, conditions.read_conditions()))
+
+    def _go_round(self) -> None:
         for _ in range(self._settings.rounds):
             for result in self._results:
-                if result.status not in ("unavailable", "failed") and not self._should_stop():
+                if result.status not in ("unavailable", "failed"):
                     self._tell(result.case.label)
+                    if self._should_stop():
+                        return
                     self._measure(result)
                 self._runs_done += 1
-        return self._result(conditions.as_dict(before, conditions.read_conditions()))
 
     def _own_size_wh(self) -> tuple[int, int] | None:
         if self._settings.camera is not None:

@@ -33,9 +33,10 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 def source_line(result: dict[str, Any]) -> str:
     """What was measured, and how."""
+    rounds, seconds = result["rounds_planned"], result["seconds_per_round"]
     return (
         f"{_SOURCES[result['source']['kind']]}; background {result['background']}; "
-        f"{result['rounds_planned']} rounds of {result['seconds_per_round']:.3g} s that take turns, warm-up apart"
+        f"{rounds} round{'s that take turns' * (rounds > 1)}, each {seconds:.3g} s after its warm-up"
     )
 
 

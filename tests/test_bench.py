@@ -1,0 +1,584 @@
+"""The benchmark: what it runs in which order, what it counts, what it tells, and what it leaves."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from threading import Event
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from rtmatte import errors
+from rtmatte.cli import app
+from rtmatte.frame import F32, Frame
+from rtmatte.runs.bench import run as bench_run
+from rtmatte.runs.bench.cases import Case, build_cases, make_plan
+from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
+from rtmatte.runs.bench.file_run import Load, Used
+from rtmatte.runs.bench.files import ResultFiles
+from rtmatte.runs.bench.plot import plot
+from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
+from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
+from rtmatte.runs.bench.run import BenchProgress, run_bench
+from rtmatte.settings import BenchSettings
+from rtmatte.stats import LatencyHistogram
+from tests import clips
+from tests.decoding import decode
+
+ROOT = Path(__file__).parents[1]
+TINY = (64, 48)
+FILE_STAGES = ["decode", "estimate", "smooth", "refine", "composite", "encode"]
+
+
+class Someone:
+    """A matter that finds the middle of the picture, at once."""
+
+    provider = "test provider"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def estimate(self, frame: Frame) -> F32:
+        alpha = np.zeros((12, 16), np.float32)
+        alpha[:, 4:12] = 1
+        return alpha
+
+    def reset(self) -> None:
+        pass
+
+
+class Loader:
+    """Stands in for `load_matter`: remembers what was asked for; `fail` may raise."""
+
+    def __init__(self, fail: Callable[[str, str], None] = lambda name, device: None) -> None:
+        self.asked: list[tuple[str, str, int | None]] = []
+        self._fail = fail
+
+    def __call__(self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Any) -> Someone:
+        self.asked.append((name, device, threads))
+        self._fail(name, device)
+        return Someone(name)
+
+
+def no_cuda(_name: str, device: str) -> None:
+    if device == "cuda":
+        raise errors.ProviderUnavailableError("no CUDA in /opt/someone/lib/libcuda.so", hint="Use the CPU.")
+
+
+def measure(load: Load | None = None, **options: Any) -> BenchResult:
+    extra = {name: options.pop(name) for name in ("on_progress", "stop") if name in options}
+    options = {"sizes_wh": (TINY,), "seconds_per_case": 0.1, "rounds": 1} | options
+    return run_bench(BenchSettings(**options), load=load or Loader(), **extra)
+
+
+# --- the matrix and the plan
+
+
+def test_the_matrix_is_every_combination_once() -> None:
+    settings = BenchSettings(
+        models=("u2netp", "selfie"), sizes_wh=((64, 48), (32, 32)), devices=("cpu", "cuda"), threads=(1, 2)
+    )
+    cases = build_cases(settings, None)
+    assert len(cases) == len(set(cases)) == 2 * 2 * (2 + 1)  # on CUDA threads make no difference
+    assert cases[:3] == [
+        Case("u2netp", (64, 48), "cpu", 1),
+        Case("u2netp", (64, 48), "cpu", 2),
+        Case("u2netp", (64, 48), "cuda", None),
+    ]
+    assert cases[1].label == "u2netp 64x48 cpu, 2 threads"
+    assert build_cases(BenchSettings(), (1280, 720)) == [Case("u2netp", (1280, 720), "auto", None)]
+    assert build_cases(BenchSettings(camera="pattern"), None)[0].label == "u2netp as granted auto"
+
+
+def test_the_plan_keeps_to_the_budget() -> None:
+    cases = [Case("u2netp", TINY, "cpu", threads) for threads in (1, 2)]
+    free = make_plan(BenchSettings(rounds=3), cases, [TINY])
+    assert (free.runs, free.seconds_per_run, free.shortened) == (6, 5.0, False)
+    assert 6 * 5 < free.budget_s < 60
+    ample = make_plan(BenchSettings(rounds=3, budget_s=1000), cases, [TINY])
+    assert (ample.budget_s, ample.seconds_per_run) == (1000, 5.0)
+    tight = make_plan(BenchSettings(rounds=3, budget_s=30), cases, [TINY])
+    assert tight.budget_s == 30
+    assert tight.shortened
+    assert tight.runs * tight.seconds_per_run < 30
+    hopeless = make_plan(BenchSettings(rounds=3, budget_s=1), cases, [TINY])
+    assert (hopeless.budget_s, hopeless.seconds_per_run) == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"clip": Path("a.mp4"), "camera": "0"}, "got both"),
+        ({"models": ()}, "at least one"),
+        ({"devices": ("cpu", "tpu")}, "got 'tpu'"),
+        ({"threads": (0,)}, "--threads: expected 1 to 256, got 0"),
+        ({"sizes_wh": ((63, 48),)}, "got 63x48"),
+        ({"rounds": 0}, "--rounds: expected 1 to 100, got 0"),
+        ({"seconds_per_case": 0}, "--seconds-per-case"),
+        ({"budget_s": 0.5}, "--budget"),
+        ({"camera": "pattern", "background": "none"}, "can't be transparent"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(errors.SettingsError, match=re.escape(says)):
+        BenchSettings(**options)
+
+
+# --- what counts
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_warm_up_is_apart_and_the_rest_is_counted_exactly() -> None:
+    clock = Clock()
+    recorder = Recorder(["work"], 0.98, clock=clock, used=lambda: 0.5 * clock.now)
+    clock.now += 2  # loading
+    for frame in range(100):
+        recorder.entered(frame, clock.now)
+        slow = frame < WARM_UP_FRAMES
+        clock.now += 0.15 if slow else 0.05
+        recorder.stage("work", clock.now - (0.14 if slow else 0.04), clock.now)
+        recorder.left(frame)
+        if recorder.enough:
+            break
+    measured = recorder.result()
+    assert measured is not None
+    assert measured.first_frame_s == pytest.approx(2.15)
+    assert measured.frames == 20
+    assert measured.seconds == pytest.approx(1)
+    assert measured.fps == pytest.approx(20)
+    assert measured.latency.count == measured.stages["work"].count == 20
+    assert measured.latency.percentile_ms(99) == pytest.approx(50, rel=0.013)
+    assert measured.stages["work"].percentile_ms(99) == pytest.approx(40, rel=0.013)
+    before = measured.frames
+    recorder.entered(200, clock.now)
+    recorder.left(200)
+    after = recorder.result()
+    assert after is not None
+    assert after.frames == before, "what comes after the end doesn't count"
+
+
+def test_a_slow_model_is_warm_before_eight_frames_and_dropped_frames_are_forgotten() -> None:
+    clock = Clock()
+    recorder = Recorder(["work"], 1.0, clock=clock)
+    assert recorder.result() is None
+    for frame in range(0, 30, 3):  # two in three are dropped
+        for captured in range(frame, frame + 3):
+            recorder.entered(captured, clock.now)
+        clock.now += 0.9
+        recorder.left(frame + 2)
+        if recorder.enough:
+            break
+    measured = recorder.result()
+    assert measured is not None
+    assert measured.frames == 2
+    assert not recorder._entered
+
+
+def case_result(model: str, fps: list[float], stage_ms: dict[str, float]) -> CaseResult:
+    """A measured case whose every frame is like the others."""
+    rounds = []
+    for rate in fps:
+        stages = {name: LatencyHistogram() for name in stage_ms}
+        for name, times in stages.items():
+            times.add(stage_ms[name] / 1e3)
+        latency = LatencyHistogram()
+        latency.add(3 / rate)
+        rounds.append(Round(Measured(round(10 * rate), 10.0, 0.3, latency, stages, 80.0), 100, 2**28, None))
+    return CaseResult(Case(model, TINY, "cpu", 2), "float32", "measured", "", Used(TINY, "a provider", "x264"), rounds)
+
+
+def test_what_bounds_a_run_is_the_busiest_stage() -> None:
+    of_file = case_result("u2netp", [20.0, 20.0], {"decode": 3, "estimate": 40, "encode": 30}).bound()
+    assert of_file.what == "estimate"
+    assert of_file.share == pytest.approx(0.8)
+    assert of_file.overhead == pytest.approx(1.25)
+    stages = {"decode": 1.0, "estimate": 20.0, "compose": 5.0, "send": 30.0}
+    assert case_result("u2netp", [30.0], stages).bound().what == "camera"  # 26 of 33 ms
+    busy = case_result("u2netp", [38.0], stages).bound()
+    assert busy.what != "camera"
+    assert busy.share == pytest.approx(0.988)
+
+
+# --- whole benchmarks
+
+
+def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> None:
+    loader = Loader(no_cuda)
+    told: list[BenchProgress] = []
+    result = measure(
+        loader, models=("u2netp", "selfie"), devices=("cpu", "cuda"), rounds=3, threads=(2,), on_progress=told.append
+    )
+    assert loader.asked == [
+        ("u2netp", "cpu", 2),
+        ("u2netp", "cuda", None),
+        ("selfie", "cpu", 2),
+        ("selfie", "cuda", None),
+        *[("u2netp", "cpu", 2), ("selfie", "cpu", 2)] * 2,
+    ]
+    assert [one.doing for one in told][:2] == ["making clips", "u2netp 64x48 cpu, 2 threads"]
+    assert told[-1].runs_done == 10
+    assert told[-1].plan.runs == 12
+
+    kept = result.as_dict()
+    assert json.loads(json.dumps(kept)) == kept
+    assert (kept["schema"], kept["schema_version"], kept["complete"]) == ("rtmatte-bench", 1, True)
+    assert kept["source"] == {"kind": "generated", "id": "scene 1"}
+    assert {"processor", "cores", "memory_gib", "gpus", "system", "python", "numpy", "pyav"} <= set(kept["machine"])
+    assert set(kept["conditions"]) == {"governors", "throttled", "on_battery", "load_average"}
+    assert [case["status"] for case in kept["cases"]] == ["measured", "unavailable"] * 2
+    first, _, other, missing = kept["cases"]
+    assert missing["reason"] == "no CUDA in libcuda.so"
+    assert missing["rounds"] == []
+    assert (first["provider"], first["precision"], first["output"]) == ("test provider", "float32", "libx264")
+    assert other["precision"] == "float32, weights float16"
+    assert first["ratio_to_first"] is None
+    assert set(other["ratio_to_first"]) == {"ratio", "low", "high", "verdict"}
+    assert list(first["stages_ms"]) == FILE_STAGES
+    assert first["bound"]["by"] in FILE_STAGES
+    assert len(first["rounds"]) == 3
+    for one in first["rounds"]:
+        assert one["frames"] > 0
+        assert one["fps"] == pytest.approx(one["frames"] / one["seconds"], rel=0.01)
+        assert one["first_frame_s"] > 0
+        assert 0 < one["latency_ms"]["p50"] <= one["latency_ms"]["p95"] <= one["latency_ms"]["p99"]
+        assert one["stages_ms"]["estimate"]["p50"] > 0
+    assert first["fps"]["min"] <= first["fps"]["median"] <= first["fps"]["max"]
+    if sys.platform == "linux":
+        assert first["peak_bytes"] >= first["rounds"][0]["before_bytes"] > 0
+
+
+def test_a_result_says_nothing_about_whose_machine_it_is(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "private-talk.mp4")
+    background = tmp_path / "living-room.png"
+    Image.new("RGB", (64, 48), "#336699").save(background)
+    kept = measure(clip=clip, background=str(background)).as_dict()
+    assert kept["source"]["kind"] == "file"
+    assert kept["background"] == "a picture"
+    assert [case["status"] for case in kept["cases"]] == ["measured"]
+    text = json.dumps(kept)
+    for secret in ("private-talk", "living-room", str(tmp_path), str(Path.home()), sys.prefix, platform.node()):
+        assert secret not in text
+    assert not re.search(rf"\b{re.escape(getpass.getuser())}\b", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("can't load /home/anna/lib/x.so: no file", "can't load x.so: no file"),
+        (r"can't load C:\Users\Anna\x.dll, or D:/y/z.dll", "can't load x.dll, or z.dll"),
+        ("see file:///home/anna/a.log", "see file://a.log"),
+        (f"in {Path.home()}/venv/lib and ./own/folder", "in lib and folder"),
+        ("32 ms/frame, yes/no, 1/2", "32 ms/frame, yes/no, 1/2"),
+    ],
+)
+def test_paths_are_cut_out_of_messages(text: str, wanted: str) -> None:
+    assert impersonal(text) == wanted
+
+
+def test_the_only_device_that_was_asked_for_has_to_be_there() -> None:
+    with pytest.raises(errors.ProviderUnavailableError):
+        measure(Loader(no_cuda), devices=("cuda",))
+
+
+def test_a_case_that_fails_is_told_and_the_others_go_on() -> None:
+    def fail(name: str, device: str) -> None:
+        if name == "selfie":
+            raise errors.WeightsError("selfie is damaged")
+
+    loader = Loader(fail)
+    result = measure(loader, models=("selfie", "u2netp"), rounds=2)
+    assert [(one.status, one.reason) for one in result.cases] == [("failed", "selfie is damaged"), ("measured", "")]
+    assert len(loader.asked) == 3, "a case that failed isn't tried again"
+    assert result.complete
+
+    def no_runtime(name: str, device: str) -> None:
+        raise errors.RuntimeNotInstalledError("none")
+
+    with pytest.raises(errors.RuntimeNotInstalledError):
+        measure(Loader(no_runtime))
+    with pytest.raises(errors.UnknownModelError):
+        measure(models=("nope",))
+    with pytest.raises(errors.InputNotFoundError):
+        measure(clip=Path("nowhere.mp4"))
+
+
+def test_stopping_gives_what_there_is_so_far() -> None:
+    stop = Event()
+
+    def on_progress(progress: BenchProgress) -> None:
+        if progress.runs_done == 3:
+            stop.set()
+
+    loader = Loader()
+    result = measure(loader, models=("u2netp", "selfie"), rounds=50, on_progress=on_progress, stop=stop)
+    assert [len(one.rounds) for one in result.cases] == [2, 1]
+    assert not result.complete
+    assert "97 of 100 runs are missing: it was interrupted." in result.notes
+    at_once = Event()
+    at_once.set()
+    nothing = measure(rounds=2, stop=at_once)
+    assert [(one.status, one.reason) for one in nothing.cases] == [("not run", "interrupted")]
+    json.dumps(nothing.as_dict())
+
+
+def test_nothing_begins_after_the_budget_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of which ten seconds are gone whenever a run is told of."""
+    clock = Clock()
+
+    class Time:
+        monotonic = staticmethod(clock)
+
+    def on_progress(progress: BenchProgress) -> None:
+        clock.now += 10 * (progress.doing != "making clips")
+
+    monkeypatch.setattr(bench_run, "time", Time)
+    loader = Loader()
+    result = measure(loader, models=("u2netp", "selfie"), rounds=10, budget_s=45, on_progress=on_progress)
+    assert len(loader.asked) == 4
+    assert not result.complete
+    assert any("the budget was used up" in note for note in result.notes)
+
+
+def test_the_live_run_is_measured_with_a_camera() -> None:
+    kept = measure(camera="pattern", models=("selfie",)).as_dict()
+    assert kept["source"] == {"kind": "camera", "id": "pattern"}
+    (case,) = kept["cases"]
+    assert case["status"] == "measured"
+    assert case["size_wh"] == list(TINY)
+    assert list(case["stages_ms"]) == ["decode", "estimate", "compose", "send"]
+    assert case["output"] == "null"
+    assert case["rounds"][0]["frames"] > 0
+    for stage in case["stages_ms"].values():
+        assert stage["p50"] >= 0
+    with pytest.raises(errors.CameraNotFoundError):
+        measure(camera="no such camera")
+
+
+def test_a_clip_without_sizes_is_measured_as_it_is_and_longer_than_it_lasts(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "in.mp4", frame_count=3)
+    result = measure(clip=clip, sizes_wh=())
+    assert result.cases[0].size_wh == clips.SIZE_WH
+    assert result.cases[0].rounds[0].measured.frames + WARM_UP_FRAMES > 3
+    transparent = measure(clip=clip, sizes_wh=(), background="none")
+    assert transparent.cases[0].used is not None
+    assert transparent.cases[0].used.output == "prores_ks"
+
+
+def test_the_scene_moves_and_is_always_the_same(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_scene_clip(tmp_path / name, (320, 240))  # of 64x48 x264 makes now this file, now that one
+    first, again = decode(tmp_path / "a.mp4").luma, decode(tmp_path / "b.mp4").luma
+    assert len(first) == 48
+    differs = [number for number, (a, b) in enumerate(zip(first, again, strict=True)) if not np.array_equal(a, b)]
+    assert differs == []
+    assert np.abs(first[0].astype(int) - first[12]).mean() > 4
+    make_resized_clip(tmp_path / "a.mp4", tmp_path / "c.mp4", (32, 32))
+    resized = decode(tmp_path / "c.mp4").luma
+    assert len(resized) == 48
+    assert resized[0].shape == (32, 32)
+
+
+# --- files
+
+
+def kept_result() -> dict[str, Any]:
+    """Two measured cases, one of a name that needs escaping, and one that isn't there."""
+    stages = dict.fromkeys(FILE_STAGES, 2.0)
+    gone = CaseResult(Case("u2netp", TINY, "cuda", None), "float32", "unavailable", "no <CUDA> & no driver")
+    return BenchResult(
+        machine={"processor": "A <B> & C", "cores": 2, "memory_gib": 8.0, "gpus": ["G"], "system": "S"},
+        conditions={"governors": [], "throttled": None, "on_battery": None, "load_average": 0.1},
+        source={"kind": "generated", "id": "scene 1"},
+        background="blur",
+        rounds_planned=3,
+        seconds_per_round=5.0,
+        gpu_memory_by="not readable",
+        cases=(
+            case_result("u2netp", [20.0, 21.0, 22.0], stages),
+            case_result("selfie", [90.0, 91.0, 92.0], stages),
+            gone,
+        ),
+        complete=True,
+        notes=("A note & more.",),
+    ).as_dict()
+
+
+class Page(HTMLParser):
+    """What a browser would open and fetch, and whether every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta",):
+            self.open.append(tag)
+        self.fetched += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href", "xlink:href", "data")]
+        self.fetched += [tag] * (tag in ("script", "link", "iframe", "img"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_files_are_what_their_names_say(tmp_path: Path) -> None:
+    kept = kept_result()
+    for plot_name in ("plot.png", "plot.html"):
+        paths = {"json_to": tmp_path / "r.json", "csv_to": tmp_path / "r.csv", "plot_to": tmp_path / plot_name}
+        with ResultFiles(**paths, overwrite=True) as files:
+            files.write(kept, {"differences": [], "warnings": ["Not the same <machine>."]})
+    assert json.loads((tmp_path / "r.json").read_text())["cases"] == kept["cases"]
+    with (tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == ["u2netp", "selfie", "u2netp"]
+    assert [row["fps_median"] for row in rows] == ["21.0", "91.0", ""]
+    assert rows[2]["reason"] == "no <CUDA> & no driver"
+    assert float(rows[0]["encode_p95_ms"]) == pytest.approx(2, rel=0.013)
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.format == "PNG"
+        colors = {color for _, color in picture.convert("RGB").getcolors(2**20) or []}
+        assert {(255, 255, 255), (0, 0x72, 0xB2), (0xD5, 0x5E, 0)} <= colors
+    html = (tmp_path / "plot.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(html)
+    page.close()
+    assert page.open == []
+    assert page.fetched == []
+    assert set(re.findall(r"https?://[^\"' ]+", html)) == {"http://www.w3.org/2000/svg"}
+    assert "url(" not in html
+    for told in ("A <B> & C", "no <CUDA> & no driver", "A note & more.", "Not the same <machine>.", "bound by"):
+        assert told in page.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plot.html", "plot.png", "r.csv", "r.json"]
+
+
+def test_bars_are_as_long_as_the_rates(tmp_path: Path) -> None:
+    svg = ElementTree.fromstring(plot(kept_result()).svg())
+    rectangles = [node.attrib for node in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    first, second = [float(node["width"]) for node in rectangles if node["fill"] == "#0072b2"][:2]
+    assert second / first == pytest.approx(91 / 21, rel=0.01)
+    width, height = (float(text) for text in svg.attrib["viewBox"].split()[2:])
+    assert all(float(r.get("x", 0)) + float(r["width"]) <= width for r in rectangles)
+    assert all(float(node.attrib["y"]) < height for node in svg.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}")
+    with pytest.raises(errors.OutputExistsError):
+        ResultFiles(json_to=old, csv_to=None, plot_to=None, overwrite=False)
+    with pytest.raises(errors.OutputWriteError):
+        ResultFiles(json_to=tmp_path / "new.json", csv_to=tmp_path / "no" / "r.csv", plot_to=None, overwrite=False)
+    with pytest.raises(errors.UnsupportedOutputError, match=r"\.png or \.html"):
+        ResultFiles(json_to=None, csv_to=None, plot_to=tmp_path / "r.gif", overwrite=False)
+    with (
+        pytest.raises(RuntimeError),
+        ResultFiles(json_to=tmp_path / "new.json", csv_to=None, plot_to=None, overwrite=False),
+    ):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+
+
+# --- the command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--sizes", "big"], 2, "--sizes: expected WIDTHxHEIGHT"),
+        (["--threads", "two"], 2, "--threads: expected whole numbers"),
+        (["--rounds", "0"], 2, "--rounds"),
+        (["--models", "nope"], 5, "u2netp"),
+        (["nowhere.mp4"], 3, "nowhere.mp4"),
+        (["--compare", "nowhere.json"], 3, "nowhere.json"),
+        (["--plot", "r.gif"], 4, ".html"),
+        (["--json", "no-such-folder/r.json"], 4, "no-such-folder"),
+    ],
+)
+def test_what_goes_wrong_is_told_before_anything_is_measured(arguments: list[str], code: int, says: str) -> None:
+    error = CliRunner().invoke(app, ["bench", *arguments]).exception
+    assert isinstance(error, errors.RtmatteError)
+    assert error.exit_code == code
+    assert says in str(error)
+
+
+def command(*arguments: object) -> list[str]:
+    tiny = ["--sizes", "64x48", "--models", "selfie", "--devices", "cpu", "--seconds-per-case", "0.2"]
+    return [sys.executable, "-m", "rtmatte", "bench", *tiny, *map(str, arguments)]
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run: Callable[..., Any] = subprocess.run
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment, "timeout": 100}
+    done = run(command("--rounds", 3, "--json", "r.json", "--csv", "r.csv", "--plot", "r.html"), **options)
+    assert done.returncode == 0, done.stderr
+    assert "1 case x 3 rounds x 0.2 s" in done.stderr
+    for told in ("End to end", "selfie 64x48 cpu", "CPUExecutionProvider", "Stages", "bound by", "float32"):
+        assert told in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.html", "r.json"]
+
+    again = run(command("--rounds", 1, "--json", "-", "--compare", "r.json", "--devices", "cpu,cuda"), **options)
+    assert again.returncode == 0, again.stderr
+    kept = json.loads(again.stdout)
+    assert kept["comparison"]["differences"][0]["fps"]["verdict"] == "too few rounds to tell"
+    if kept["cases"][1]["status"] == "unavailable":
+        alone = run(command("--devices", "cuda"), **options)
+        assert alone.returncode == 5
+        assert "CUDA" in alone.stderr
+        assert "Traceback" not in alone.stderr
+
+
+def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        command("--rounds", 100, "--json", "r.json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert running.stderr is not None
+    assert "100 rounds" in running.stderr.readline()
+    time.sleep(3)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    kept = json.loads((tmp_path / "r.json").read_text())
+    assert not kept["complete"]
+    assert "it was interrupted" in stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
