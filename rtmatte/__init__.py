@@ -26,18 +26,22 @@ if TYPE_CHECKING:
     from rtmatte.output.matte import MatteSink
     from rtmatte.output.video_file import VideoFileSink
     from rtmatte.refine.upscale import Upscale
+    from rtmatte.runs.bench.result import BenchResult
+    from rtmatte.runs.bench.run import run_bench
     from rtmatte.runs.live.run import run_live
     from rtmatte.runs.live.status import LiveStatus
     from rtmatte.runs.offline import Progress, process_video
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
-    from rtmatte.settings import LiveSettings
+    from rtmatte.settings import BenchSettings, LiveSettings
     from rtmatte.temporal.exponential import ExponentialFilter
     from rtmatte.temporal.scene_cut import SceneCutDetector
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BenchResult": "runs.bench.result",
+    "BenchSettings": "settings",
     "BlurBackground": "composite.blur",
     "ColorBackground": "composite.still_background",
     "ColorTags": "frame",
@@ -65,11 +69,14 @@ _HOMES = {
     "process_image": "runs.stills",
     "process_video": "runs.offline",
     "remove_background": "runs.stills",
+    "run_bench": "runs.bench.run",
     "run_live": "runs.live.run",
 }
 
 __all__ = [
     "I420",
+    "BenchResult",
+    "BenchSettings",
     "BlurBackground",
     "ColorBackground",
     "ColorTags",
@@ -97,6 +104,7 @@ __all__ = [
     "process_image",
     "process_video",
     "remove_background",
+    "run_bench",
     "run_live",
 ]
 
