@@ -7,16 +7,22 @@ import platform
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Annotated
 
 import typer
 
+from rtmatte.cli import call_checks
 from rtmatte.errors import RtmatteError
 
 
-def doctor() -> None:
+def doctor(
+    call: Annotated[
+        bool, typer.Option("--call", help="Check only what a video call needs: a camera and a virtual camera.")
+    ] = False,
+) -> None:
     """Check what this machine has for rtmatte, and say what to do about what it hasn't."""
     failed = False
-    for title, check in _CHECKS:
+    for title, check in _CALL_CHECKS if call else _CHECKS:
         try:
             print(f"ok    {title}: {check()}")
         except (RtmatteError, ImportError, OSError) as error:
@@ -94,4 +100,10 @@ _CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("model", _model),
     ("compositing kernels", _kernels),
     ("video encoders", _encoders),
+)
+
+_CALL_CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("machine", _machine),
+    ("camera", call_checks.cameras),
+    ("virtual camera", call_checks.virtual_camera),
 )
