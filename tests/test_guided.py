@@ -15,9 +15,9 @@ from numba import njit
 
 from rtmatte.errors import SettingsError
 from rtmatte.frame import I420
-from rtmatte.refine import guided_apply, guided_kernels
+from rtmatte.refine import grid_kernels, guided_apply, guided_kernels
+from rtmatte.refine.grid_kernels import RADIUS
 from rtmatte.refine.guided import GuidedFilter
-from rtmatte.refine.guided_kernels import RADIUS
 from rtmatte.refine.shrink import Shrinker
 from rtmatte.refine.upscale import Upscale
 from tests.frames import at, flat_picture, noise_picture
@@ -141,7 +141,7 @@ def test_what_is_filled_is_what_would_be_computed(kind: str, monkeypatch: pytest
 
     def all_uncertain(*args: object) -> None:
         average(*args)
-        args[4][:] = guided_kernels.UNCERTAIN  # type: ignore[index]
+        args[4][:] = grid_kernels.UNCERTAIN  # type: ignore[index]
 
     monkeypatch.setattr(guided_kernels, "average_fits", all_uncertain)
     assert np.array_equal(everywhere.refine(at(picture), alpha), filled)
@@ -192,10 +192,10 @@ def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
 
 ROW, PLANE = np.zeros(64, np.float32), np.zeros(64, np.uint8)
 HOT_LOOPS = {
-    "accumulate": (guided_kernels._accumulate, (ROW.copy(), PLANE, PLANE, np.float32(1))),
-    "sum_across": (guided_kernels.sum_across, (np.zeros((14, 70), np.float32), np.zeros((14, 64), np.float32))),
+    "accumulate": (grid_kernels.accumulate, (ROW.copy(), PLANE, PLANE, np.float32(1))),
+    "sum_across": (grid_kernels.sum_across, (np.zeros((14, 70), np.float32), np.zeros((14, 64), np.float32))),
     "solve_row": (guided_kernels.solve_row, (np.ones((14, 64), np.float32), np.ones((4, 64), np.float32), 1.0, 1.0)),
-    "between": (guided_apply._between, (ROW, ROW, np.float32(0.5), ROW.copy())),
+    "between": (grid_kernels.between, (ROW, ROW, np.float32(0.5), ROW.copy())),
     "luma_row": (guided_apply.luma_row, (PLANE, ROW, ROW, PLANE.copy())),
     "chroma_row": (guided_apply.chroma_row, (PLANE, PLANE, ROW, ROW, ROW, np.zeros(128, np.float32))),
     "bgr_row": (guided_apply.bgr_row, (np.zeros(192, np.uint8), ROW, ROW, ROW, ROW, PLANE.copy())),

@@ -8,10 +8,9 @@ import numpy as np
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.refine import guided_apply, guided_kernels
-from rtmatte.refine.guided_apply import TILE, Cells
-from rtmatte.refine.guided_kernels import RADIUS
+from rtmatte.refine.grid import Grid
+from rtmatte.refine.grid_kernels import RADIUS
 from rtmatte.refine.refiner import Quantizer, shape_hw
-from rtmatte.refine.shrink import Shrinker
 
 _YUV_OF_BGR: F32 = np.array(
     [[0.098, 0.504, 0.257, 16], [0.439, -0.291, -0.148, 128], [-0.071, -0.368, 0.439, 128]], np.float32
@@ -49,7 +48,7 @@ class GuidedFilter:
         self._gain = float(gain)
         self._quantizer = Quantizer()
         self._alpha_u8: U8 = np.empty((0, 0), np.uint8)
-        self._grid: _Grid | None = None
+        self._maps: _Maps | None = None
 
     def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None) -> U8:
         picture = frame.picture
@@ -59,78 +58,55 @@ class GuidedFilter:
                 self._alpha_u8 = np.empty(size_hw, np.uint8)
             out_u8 = self._alpha_u8
         small_u8 = self._quantizer.quantize(alpha)
-        if self._grid is None or self._grid.size_hw != size_hw:
-            self._grid = _Grid(size_hw, self._grid_long_side)
-        grid = self._grid
-        grid.fit(picture, small_u8, self._epsilons, self._gain)
-        grid.apply(picture, out_u8)
+        if self._maps is None or self._maps.grid.size_hw != size_hw:
+            self._maps = _Maps(size_hw, self._grid_long_side)
+        self._maps.fit(picture, small_u8, self._epsilons, self._gain)
+        self._maps.apply(picture, out_u8)
         return out_u8
 
     def reset(self) -> None:
         """Nothing to forget."""
 
 
-class _Grid:
+class _Maps:
     """The buffers for one frame size, and the two passes over them."""
 
     def __init__(self, size_hw: tuple[int, int], long_side: int) -> None:
-        self.size_hw = size_hw
-        scale = min(1.0, long_side / max(size_hw))
-        height, width = (max(2, round(side * scale)) for side in size_hw)
+        self.grid = Grid(size_hw, long_side)
+        height, width = self.grid.shape_hw
         self._planes: U8 = np.empty((4, height, width), np.uint8)
         self._bgr: U8 = np.empty((height, width, 3), np.uint8)
-        self._yuv: U8 = np.empty((height, width, 3), np.uint8)
-        self._shrink_luma, self._shrink = Shrinker(), Shrinker()
-        self._one: U8 = np.ones(width, np.uint8)
         self._columns: F32 = np.empty((14, width + 2 * RADIUS), np.float32)
         self._sums: F32 = np.empty((14, width), np.float32)
         self._fits: F32 = np.empty((height, 4, width), np.float32)
         self._maps: F32 = np.empty((height, 4, width), np.float32)
         self._kinds: U8 = np.empty((height, width), np.uint8)
-        reach = np.arange(width)
-        self._count_x: F32 = (np.minimum(reach + RADIUS, width - 1) - np.maximum(reach - RADIUS, 0) + 1).astype(
-            np.float32
-        )
-        frame_w = size_hw[1]
-        self._cells, self._shares = _places(np.arange(frame_w) + 0.5, width, frame_w)
-        self._cells_uv, self._shares_uv = _places(2 * np.arange((frame_w + 1) // 2) + 1.0, width, frame_w)
-        self._tiles: U8 = np.empty(-(-frame_w // TILE), np.uint8)
-        self._spans: Cells = np.empty(((height + 1) * self._tiles.size, 6), np.int32)
-        self._wide: F32 = np.empty((3, 5, frame_w + 1), np.float32)
+        self._wide: F32 = np.empty((3, 5, size_hw[1] + 1), np.float32)
 
     def fit(self, picture: Picture, small_u8: U8, epsilons: tuple[float, float], gain: float) -> None:
         """The maps from colour to alpha for every cell."""
-        planes = self._planes
-        if isinstance(picture, I420):
-            self._shrink_luma.shrink(picture.y, planes[0])
-            self._shrink.shrink(picture.u, planes[1])
-            self._shrink.shrink(picture.v, planes[2])
-        else:
-            self._shrink.shrink(picture, self._bgr)
-            cv2.transform(self._bgr, _YUV_OF_BGR, dst=self._yuv)
-            cv2.split(self._yuv, mv=list(planes[:3]))
-        shrinks = small_u8.shape[0] >= planes.shape[1] and small_u8.shape[1] >= planes.shape[2]
+        planes, (height, width) = self._planes, self.grid.shape_hw
+        self.grid.shrink(picture, planes[:3])
+        if not isinstance(picture, I420):
+            cv2.merge(list(planes[:3]), dst=self._bgr)
+            cv2.transform(self._bgr, _YUV_OF_BGR, dst=self._bgr)
+            cv2.split(self._bgr, mv=list(planes[:3]))
+        shrinks = small_u8.shape[0] >= height and small_u8.shape[1] >= width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        cv2.resize(small_u8, planes.shape[:0:-1], dst=planes[3], interpolation=how)
-        guided_kernels.fit_grid(planes, self._one, self._columns, self._sums, self._fits, *epsilons)
-        guided_kernels.average_fits(self._fits, self._columns[:4], self._count_x, self._maps, self._kinds, gain)
+        cv2.resize(small_u8, (width, height), dst=planes[3], interpolation=how)
+        guided_kernels.fit_grid(planes, self.grid.ones, self._columns, self._sums, self._fits, *epsilons)
+        guided_kernels.average_fits(
+            self._fits, self._columns[:4], self.grid.window_widths, self._maps, self._kinds, gain
+        )
 
     def apply(self, picture: Picture, alpha_u8: U8) -> None:
         """The maps at frame size."""
-        count = guided_apply.fill_and_plan(self._kinds, self._cells, self._tiles, alpha_u8, self._spans)
-        spans = self._spans[:count]
+        grid, maps, wide = self.grid, self._maps, self._wide
+        spans = grid.find_spans(self._kinds)
         if isinstance(picture, I420):
             guided_apply.apply_i420(
-                *picture.planes, self._maps, spans, self._cells, self._shares, self._cells_uv, self._shares_uv,
-                self._wide, alpha_u8,
-            )  # fmt: skip
+                *picture.planes, maps, spans, grid.cells, grid.shares, grid.cells_uv, grid.shares_uv, wide, alpha_u8
+            )
         else:
-            guided_kernels.maps_of_bgr(self._maps, _YUV_OF_BGR)
-            guided_apply.apply_bgr(picture, self._maps, spans, self._cells, self._shares, self._wide, alpha_u8)
-
-
-def _places(middles: F32, cells: int, pixels: int) -> tuple[Cells, F32]:
-    """For the middles of pixels the grid cell on their left and the share of the one on their right."""
-    at = np.clip(middles * cells / pixels - 0.5, 0, cells - 1)
-    cell = np.minimum(at.astype(np.int32), cells - 2)
-    return cell, (at - cell).astype(np.float32)
+            guided_kernels.maps_of_bgr(maps, _YUV_OF_BGR)
+            guided_apply.apply_bgr(picture, maps, spans, grid.cells, grid.shares, wide, alpha_u8)

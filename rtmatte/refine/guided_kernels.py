@@ -1,8 +1,6 @@
-"""How the guided filter fits alpha to colours on a grid: numba kernels, serial, without allocation, without the GIL.
+"""How the guided filter fits alpha to colours on a grid: numba kernels, serial, without the GIL.
 
-Everything is in code values, 0..255, alpha too. Inner loops run along rows of contiguous float32, so that LLVM packs 16
-of them into a vector instruction; the window's size is a constant, so that it unrolls. Scratch comes from the caller.
-Nothing is checked here.
+Everything is in code values, 0..255, alpha too. Scratch comes from the caller, nothing is allocated or checked.
 """
 
 from __future__ import annotations
@@ -11,20 +9,9 @@ import numpy as np
 from numba import njit
 
 from rtmatte.frame import F32, U8
+from rtmatte.refine.grid_kernels import RADIUS, UNCERTAIN, accumulate, sum_across
 
-RADIUS = 3
-"""Of the window, in cells of the grid. Sums over it are whole numbers below 2²⁴, which float32 holds exactly."""
-UNCERTAIN = 128
-"""The kind of a cell that is neither all background (0) nor all foreground (255)."""
-
-_WINDOW = 2 * RADIUS + 1
 _ONE, _FULL, _HALF = np.float32(1), np.float32(255), np.float32(0.5)
-
-
-@njit(nogil=True, cache=True)
-def _accumulate(target: F32, a: U8, b: U8, sign: np.float32) -> None:
-    for x in range(a.size):
-        target[x] += sign * (np.float32(a[x]) * np.float32(b[x]))
 
 
 @njit(nogil=True, cache=True)
@@ -35,32 +22,20 @@ def add_row(y: U8, u: U8, v: U8, p: U8, one: U8, sign: float, columns: F32) -> N
     VV, Vp. `one` is a row of ones.
     """
     s, first, end = np.float32(sign), RADIUS, RADIUS + y.size  # rows sliced one by one stay contiguous for numba
-    _accumulate(columns[0, first:end], y, one, s)
-    _accumulate(columns[1, first:end], u, one, s)
-    _accumulate(columns[2, first:end], v, one, s)
-    _accumulate(columns[3, first:end], p, one, s)
-    _accumulate(columns[4, first:end], one, one, s)
-    _accumulate(columns[5, first:end], y, y, s)
-    _accumulate(columns[6, first:end], y, u, s)
-    _accumulate(columns[7, first:end], y, v, s)
-    _accumulate(columns[8, first:end], y, p, s)
-    _accumulate(columns[9, first:end], u, u, s)
-    _accumulate(columns[10, first:end], u, v, s)
-    _accumulate(columns[11, first:end], u, p, s)
-    _accumulate(columns[12, first:end], v, v, s)
-    _accumulate(columns[13, first:end], v, p, s)
-
-
-@njit(nogil=True, cache=True)
-def sum_across(columns: F32, sums: F32) -> None:
-    """Sums of `_WINDOW` neighbours of each row: (c, w + 2·RADIUS) to (c, w), both float32."""
-    for i in range(sums.shape[0]):
-        column, total = columns[i], sums[i]
-        for x in range(total.size):
-            value = column[x]
-            for k in range(1, _WINDOW):
-                value += column[x + k]
-            total[x] = value
+    accumulate(columns[0, first:end], y, one, s)
+    accumulate(columns[1, first:end], u, one, s)
+    accumulate(columns[2, first:end], v, one, s)
+    accumulate(columns[3, first:end], p, one, s)
+    accumulate(columns[4, first:end], one, one, s)
+    accumulate(columns[5, first:end], y, y, s)
+    accumulate(columns[6, first:end], y, u, s)
+    accumulate(columns[7, first:end], y, v, s)
+    accumulate(columns[8, first:end], y, p, s)
+    accumulate(columns[9, first:end], u, u, s)
+    accumulate(columns[10, first:end], u, v, s)
+    accumulate(columns[11, first:end], u, p, s)
+    accumulate(columns[12, first:end], v, v, s)
+    accumulate(columns[13, first:end], v, p, s)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
