@@ -60,11 +60,11 @@ def spread(maps: np.ndarray, size_hw: tuple[int, int], x_middles: np.ndarray) ->
     return rows[:, x] * (1 - fx)[None, :, None] + rows[:, x + 1] * fx[None, :, None]
 
 
-def small_planes(picture: I420, alpha: np.ndarray, grid_hw: tuple[int, int]) -> np.ndarray:
+def small_planes(picture: I420, alpha: np.ndarray, grid_hw: tuple[int, int], opaque_from: float) -> np.ndarray:
     planes = np.empty((4, *grid_hw), np.uint8)
     for plane, target in zip(picture.planes, planes, strict=False):
         Shrinker().shrink(plane, target)
-    planes[3] = np.floor(alpha * 255 + np.float32(0.5))
+    planes[3] = np.floor(np.minimum(alpha.astype(np.float64) / opaque_from, 1) * 255 + 0.5)
     return planes
 
 
@@ -99,15 +99,16 @@ def disk_alpha(shape_hw: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size_wh", [(96, 64), (161, 93), (40, 24), (2, 2), (1, 1), (3, 50)])
-@pytest.mark.parametrize("gain", [1.0, 1.25])
-def test_it_is_what_the_paper_says(size_wh: tuple[int, int], gain: float) -> None:
+@pytest.mark.parametrize(("gain", "opaque_from"), [(1.0, 1.0), (1.25, 0.5)])
+def test_it_is_what_the_paper_says(size_wh: tuple[int, int], gain: float, opaque_from: float) -> None:
     scale = min(1.0, 40 / max(size_wh))
     grid_hw = max(2, round(size_wh[1] * scale)), max(2, round(size_wh[0] * scale))
     picture, alpha = scene(size_wh, grid_hw)
-    got = GuidedFilter(grid_long_side=40, epsilon_y=EPSILONS[0], epsilon_uv=EPSILONS[1], gain=gain).refine(
-        at(picture), alpha
+    guided = GuidedFilter(
+        grid_long_side=40, epsilon_y=EPSILONS[0], epsilon_uv=EPSILONS[1], gain=gain, opaque_from=opaque_from
     )
-    exact = by_the_paper(picture, small_planes(picture, alpha, grid_hw), gain)
+    got = guided.refine(at(picture), alpha)
+    exact = by_the_paper(picture, small_planes(picture, alpha, grid_hw, opaque_from), gain)
     assert np.abs(got - exact).max() <= 0.6
 
 
@@ -166,7 +167,9 @@ def test_alpha_snaps_to_the_edge_of_the_picture() -> None:
 
 def test_on_a_picture_without_edges_alpha_stays_soft_and_in_place() -> None:
     alpha = scene((640, 400), (40, 64))[1]
-    got = GuidedFilter(grid_long_side=64, gain=1).refine(at(flat_picture("i420", (640, 400), (90, 128, 128))), alpha)
+    got = GuidedFilter(grid_long_side=64, gain=1, opaque_from=1).refine(
+        at(flat_picture("i420", (640, 400), (90, 128, 128))), alpha
+    )
     assert abs(float(got.mean()) / 255 - float(alpha.mean())) < 0.005
 
 
@@ -183,7 +186,15 @@ def test_a_steady_run_allocates_nothing_of_frame_size() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"grid_long_side": 1}, {"epsilon_y": 0.0}, {"epsilon_uv": -1.0}, {"gain": 0.9}, {"gain": float("nan")}],
+    [
+        {"grid_long_side": 1},
+        {"epsilon_y": 0.0},
+        {"epsilon_uv": -1.0},
+        {"gain": 0.9},
+        {"gain": float("nan")},
+        {"opaque_from": 0.0},
+        {"opaque_from": 1.1},
+    ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(SettingsError):

@@ -32,3 +32,10 @@ def test_values_that_are_no_alpha_are_counted_and_clamped() -> None:
     out = np.empty(values.shape, np.uint8)
     assert kernels.quantize_alpha(values, out, 1e-3) == 5
     assert out[0, 1:].tolist() == [255, 0, 0, 255, 0, 255, 0, 255, 128]
+
+
+def test_alpha_is_opaque_from_where_it_is_told() -> None:
+    values = np.array([[0, 0.25, 0.5, 0.75, 1]], np.float32)
+    out = np.empty(values.shape, np.uint8)
+    assert kernels.quantize_alpha(values, out, 0.0, 0.5) == 0
+    assert out.tolist() == [[0, 128, 255, 255, 255]]

@@ -30,10 +30,17 @@ class GuidedFilter:
     """
 
     def __init__(
-        self, *, grid_long_side: int = 256, epsilon_y: float = 200.0, epsilon_uv: float = 22.0, gain: float = 1.2
+        self,
+        *,
+        grid_long_side: int = 256,
+        epsilon_y: float = 200.0,
+        epsilon_uv: float = 22.0,
+        gain: float = 1.2,
+        opaque_from: float = 0.75,
     ) -> None:
         """`grid_long_side` in cells, of which a window holds 7x7; the epsilons, in squared code values, are variances
-        of luma and chroma below which a window counts as flat; alpha is steepened about one half by `gain`, 1 or more.
+        of luma and chroma below which a window counts as flat. The model's alpha counts as 1 from `opaque_from` on,
+        since nets draw people too small rather than too large; the result is steepened about one half by `gain`.
 
         Raises: `SettingsError` for a value out of range.
         """
@@ -43,10 +50,12 @@ class GuidedFilter:
             raise SettingsError(f"Expected positive variances, got {epsilon_y} and {epsilon_uv}.")
         if not gain >= 1:
             raise SettingsError(f"Expected a gain of 1 or more, got {gain}.")
+        if not 0 < opaque_from <= 1:
+            raise SettingsError(f"Expected an alpha above 0 and up to 1, got {opaque_from}.")
         self._grid_long_side = grid_long_side
         self._epsilons = float(epsilon_y), float(epsilon_uv)
         self._gain = float(gain)
-        self._quantizer = Quantizer()
+        self._quantizer = Quantizer(opaque_from)
         self._alpha_u8: U8 = np.empty((0, 0), np.uint8)
         self._maps: _Maps | None = None
 

@@ -43,14 +43,16 @@ def shape_hw(picture: Picture) -> tuple[int, int]:
 class Quantizer:
     """Checks alpha and rounds it to bytes while it is small; its buffer is allocated anew only when the shape changes.
 
-    Bytes are a quarter of the memory for whatever walks over it next.
+    Bytes are a quarter of the memory for whatever walks over it next. Alpha of `opaque_from` and more becomes 255, less
+    in proportion.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opaque_from: float = 1.0) -> None:
+        self._opaque_from = opaque_from
         self._small_u8: U8 = np.empty((0, 0), np.uint8)
 
     def quantize(self, alpha: F32, out_u8: U8 | None = None) -> U8:
-        """(h, w) uint8, 255 = 1.0, into `out_u8` of that shape or a buffer of its own.
+        """(h, w) uint8, 255 = opaque, into `out_u8` of that shape or a buffer of its own.
 
         Raises: `ModelOutputError` as `Refiner.refine`.
         """
@@ -60,7 +62,7 @@ class Quantizer:
             if self._small_u8.shape != alpha.shape:
                 self._small_u8 = np.empty(alpha.shape, np.uint8)
             out_u8 = self._small_u8
-        bad = kernels.quantize_alpha(alpha, out_u8, _TOLERANCE)
+        bad = kernels.quantize_alpha(alpha, out_u8, _TOLERANCE, self._opaque_from)
         if bad:
             raise ModelOutputError(
                 f"Expected alpha in [0, 1], got {bad} of {alpha.size} values that are NaN or outside.",
