@@ -10,10 +10,20 @@ from onnx import TensorProto, helper, numpy_helper
 
 _MORE_MAGENTA_THAN = 60.0
 _OPSET = 18
+_SPEC = """\
+[input]
+layout = "nhwc"
+dtype = "uint8"
+long_side = 320
+
+[output]
+layout = "nhw"
+same_size = true
+"""
 
 
 def build_key_model(path: Path) -> None:
-    """Writes an ONNX file with the input and output of U²-Net-p as it is shipped: RGB bytes in, alpha out."""
+    """Writes an ONNX file and, beside it, the spec that `rtmatte --model FILE.onnx` reads: RGB bytes in, alpha out."""
     nodes = [
         helper.make_node("Cast", ["picture"], ["values"], to=TensorProto.FLOAT),
         helper.make_node("Split", ["values"], ["red", "green", "blue"], axis=3, num_outputs=3),
@@ -37,3 +47,4 @@ def build_key_model(path: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+    path.with_suffix(".toml").write_text(_SPEC)

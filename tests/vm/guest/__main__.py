@@ -6,7 +6,6 @@ python -m tests.vm.guest FOLDER [SCENARIO...]
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import multiprocessing
 import os
@@ -14,35 +13,20 @@ import signal
 import sys
 import time
 import traceback
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
-import rtmatte.runs.live.run  # noqa: F401 - see _do_once_for_all
-from rtmatte.composite.compositor import Compositor
-from rtmatte.composite.still_background import ColorBackground
-from rtmatte.frame import I420, ColorTags, Frame
+from tests.vm.guest.preload import preload
 from tests.vm.guest.scenarios import SCENARIOS, Scenario
 
 _FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
-    _do_once_for_all()
+    preload()
+    sys.stdout.write(f"imports: {time.monotonic():.0f} s after the boot\n")
     folder, chosen = Path(sys.argv[1]), sys.argv[2:] or list(SCENARIOS)
     for name in chosen:
         _run(name, SCENARIOS[name], folder)
-
-
-def _do_once_for_all() -> None:
-    """What every run would otherwise do again in its own process, where it takes many seconds: imports, and numba's
-    first call. Nothing that starts a thread, since the scenarios are forked.
-    """
-    for module in ("PIL.ImageFont", "av", "cv2", "numba", "onnxruntime", "pydantic.fields", "pyvirtualcam"):
-        importlib.import_module(module)
-    picture = I420.allocate((64, 48), ColorTags())
-    Compositor(ColorBackground((0, 0, 0))).composite(Frame(picture, 0, Fraction(1), 0), np.zeros((48, 64), np.uint8))
 
 
 def _run(name: str, scenario: Scenario, folder: Path) -> None:

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 from rtmatte.cli import main
-from tests.vm.guest.keyed_rtmatte import add_key_model
 from tests.vm.guest.progress import tell
 
 _NOBODY = 65534
@@ -75,7 +74,6 @@ class Command:
             os.setgid(_NOBODY)
             os.setuid(_NOBODY)
         sys.argv = ["rtmatte", *self._arguments]
-        add_key_model()
         main()
 
 

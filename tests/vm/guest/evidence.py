@@ -27,5 +27,5 @@ def summary(seen: list[Seen]) -> dict[str, Any]:
         "most_room_pixels": max((picture.room_pixels for picture in seen), default=0),
         "backgrounds": sorted({picture.background for picture in seen}),
         "latency_s_median": sorted(latencies)[len(latencies) // 2] if latencies else None,
-        "first_and_last": pairs[:1] + pairs[-1:],
+        "stamps": pairs,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ class LiveRun(Command):
     """With the model that is right about the test pictures. `status()` is the last line of its `--stats`."""
 
     def __init__(self, camera: str, *, as_nobody: bool = False) -> None:
-        super().__init__(*live_arguments(camera, "key"), as_nobody=as_nobody)
+        super().__init__(*live_arguments(camera, os.environ["RTMATTE_VM_KEY_MODEL"]), as_nobody=as_nobody)
         self._stats = self.folder / "stats.jsonl"
         self._arguments += ("--stats", str(self._stats))
 

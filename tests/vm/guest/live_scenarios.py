@@ -168,7 +168,7 @@ def output_faults() -> dict[str, Any]:
             run.wait_for_first_card()
             with Viewer("opencv", devices.LOOPBACK) as viewer:
                 viewer.watch(_stamps(3), "pictures")
-            unwatched = run.wait_until(watched=False)
+            unwatched = run.wait_until(watched=False, showing="idle: nobody is watching")
             with Viewer("opencv", devices.LOOPBACK) as viewer:
                 viewer.watch(_stamps(3), "pictures for the second viewer")
             unloading = subprocess.run(["rmmod", "v4l2loopback"], capture_output=True, text=True)

@@ -47,6 +47,8 @@ class UsbWebcam:
         self._draw = draw
         self._stream = _StreamSettings(model)
         self._requests: deque[tuple[int, int]] = deque()
+        self._newest_request = 0
+        self._withdrawn_ahead: set[int] = set()
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._plugged = False
@@ -60,6 +62,7 @@ class UsbWebcam:
             for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 side.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER_BYTES)
         self._requests.clear()
+        self._withdrawn_ahead.clear()
         self._plugged = True
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._answer, self._send_frames)]
         for thread in self._threads:
@@ -108,19 +111,24 @@ class UsbWebcam:
                 self._reply(number, 0, answer if to_host else b"", None if to_host else len(data))
         elif to_host:
             with self._changed:
+                self._newest_request = number
+                if number in self._withdrawn_ahead:
+                    return  # an answer to it would make the host pull the cable
                 self._requests.append((number, length))
                 self._changed.notify()
         else:
             self._reply(number, _STALL)
 
     def _unlink(self, header: bytes) -> None:
-        """The host takes a request back."""
+        """The host takes a request back; it may do so before it has sent the request."""
         (number,) = struct.unpack_from(">I", header, 4)
         (withdrawn,) = struct.unpack_from(">I", header, 20)
         with self._changed:
             waiting = [request for request in self._requests if request[0] == withdrawn]
             for request in waiting:
                 self._requests.remove(request)
+            if withdrawn > self._newest_request:
+                self._withdrawn_ahead.add(withdrawn)
             self._write(struct.pack(">5Ii24x", _UNLINKED, number, 0, 0, 0, _RESET if waiting else 0))
 
     def _send_frames(self) -> None:

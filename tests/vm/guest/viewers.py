@@ -6,10 +6,12 @@ Each runs in a process of its own, since PyAV waits for ever when no more frames
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
@@ -83,9 +85,20 @@ class Viewer:
 
 
 def _look(library: Library, device: str, outgoing: Connection) -> None:
-    for picture in _pictures_opencv(device) if library == "opencv" else _pictures_pyav(device):
-        seen = Seen(picture, read_stamp(picture), count_room_pixels(picture), background_bgr(picture), clock())
-        outgoing.send(seen)
+    """Reads in a thread of its own: a reader that is late by all of v4l2loopback's buffers gets them out of order."""
+    arrived: SimpleQueue[tuple[Picture, int] | None] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            for picture in _pictures_opencv(device) if library == "opencv" else _pictures_pyav(device):
+                arrived.put((picture, clock()))
+        finally:
+            arrived.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (item := arrived.get()) is not None:
+        picture, moment = item
+        outgoing.send(Seen(picture, read_stamp(picture), count_room_pixels(picture), background_bgr(picture), moment))
 
 
 def _pictures_opencv(device: str) -> Iterator[Picture]:
