@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,7 +143,7 @@ def test_the_command_line_writes_results_and_a_sheet(
     assert sheet.std() > 20
 
 
-def _result(**changes: float) -> dict[str, object]:
+def _result(**changes: float) -> dict[str, Any]:
     scores: dict[str, object] = {metric.name: None for metric in METRICS}
     scores |= {"mad": 10.0, "boundary_f": 80.0, "frames": 9, "stage_ms": {"estimate": 1.0}}
     clip = {**scores, **changes}
@@ -163,6 +164,9 @@ def test_comparison_says_which_way_and_where() -> None:
 
 def test_comparison_tells_apart_what_was_judged() -> None:
     assert "judged on 9 and 60 frames" in comparison(_result(), _result(frames=60))
+    older = _result()
+    del older["clips"]["a"]["mad"], older["clips"]["b"]["mad"]
+    assert "MAD" not in comparison(older, _result())
     other = _result()
     other["clips"] = {"c": {}}
     assert comparison(_result(), other) == "No clip is in both."

@@ -39,7 +39,8 @@ def comparison(old: dict[str, Any], new: dict[str, Any]) -> str:
         if old["clips"][name]["frames"] != new["clips"][name]["frames"]
     ]
     for metric in METRICS:
-        pairs = {name: (old["clips"][name][metric.name], new["clips"][name][metric.name]) for name in common}
+        # A result of an older day may lack a metric.
+        pairs = {name: tuple(run["clips"][name].get(metric.name) for run in (old, new)) for name in common}
         known = {name: pair for name, pair in pairs.items() if None not in pair}
         if not known:
             continue
