@@ -41,11 +41,13 @@ class LoopbackWatch:
         """Raises: `VirtualCameraError` if the device is gone, was made anew, changed its format or takes no frames."""
         if v4l2.events(self._descriptor) & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
             raise self._gone()
-        if self._identity() != self._node:
+        node = self._identity()
+        if node is None:
+            raise self._gone()
+        if node != self._node:
             raise VirtualCameraError(
-                f"The virtual camera {self._path} was made anew while frames went to the one before: "
-                "was its module reloaded?",
-                hint="Start again.",
+                f"The virtual camera {self._path} was made anew: programs that open it now don't see what is sent.",
+                hint="Open it again, by starting again.",
             )
         self._check_format()
         if frames_sent and self._state() == "output":

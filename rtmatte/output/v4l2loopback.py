@@ -58,10 +58,11 @@ class Loopback:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something amiss: what it is, and the command that mends it."""
+    """Something amiss: what it is, and the command that mends it. `is_minor`: a call works all the same."""
 
     message: str
     hint: str
+    is_minor: bool = False
 
 
 def loopback(sysfs: Path = SYSFS) -> Loopback | None:
@@ -105,6 +106,7 @@ def problems(found: Loopback | None) -> list[Problem]:
                 f"v4l2loopback has {found.max_buffers} buffers: expected {_FEWEST_BUFFERS} or more, else readers that "
                 "are late see torn frames.",
                 f"`{RELOAD}`.",
+                is_minor=True,
             )
         )
     return amiss
