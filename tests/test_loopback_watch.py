@@ -10,6 +10,7 @@ import os
 import select
 import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,37 @@ def test_who_watches_is_the_drivers_word_or_else_who_has_it_open(driver: Driver,
     driver.openers = ([chrome], True)
     for driver.streamed in (False, True):
         assert watch.readers() == int(driver.streamed)
+
+
+def test_processes_are_looked_through_when_the_modules_openers_change(
+    driver: Driver, node: Path, sysfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, now = [0], [0.0]
+
+    def look(path: str) -> tuple[list[Opener], bool]:
+        looks[0] += 1
+        return driver.openers
+
+    monkeypatch.setattr(loopback_watch, "openers", look)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    module_openers = sysfs / "module" / "v4l2loopback" / "refcnt"
+    watch = LoopbackWatch(str(node), SIZE_WH, 99, sysfs=sysfs)
+    module_openers.write_text("1\n")
+    driver.openers = ([Opener(7, "chrome", only_writes=False)], True)
+    assert watch.readers() == 0  # nobody but us, whatever the processes look like
+    assert looks == [0]
+    module_openers.write_text("2\n")
+    assert [watch.readers() for _ in range(5)] == [1] * 5
+    assert looks == [1]
+    module_openers.write_text("3\n")
+    driver.openers = ([Opener(7, "chrome", only_writes=False)] * 2, True)
+    assert watch.readers() == 2
+    driver.openers = ([], True)
+    now[0] += 9
+    assert watch.readers() == 2
+    now[0] += 2
+    assert watch.readers() == 0
+    assert looks == [3]
 
 
 def test_what_makes_a_device_unusable(driver: Driver, node: Path, sysfs: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rtmatte.output.v4l2loopback import problems as loopback_problems
 
 _DRIVER = "v4l2 loopback"
 _I420 = "YU12"
+_LOOK_AGAIN_S = 10.0
 
 
 class LoopbackWatch:
@@ -34,6 +36,10 @@ class LoopbackWatch:
         self._descriptor = descriptor
         self._expected = v4l2.OutputFormat(size_wh, _I420)
         self._state_file = sysfs / "class" / "video4linux" / Path(path).name / "state"
+        self._openers_file = sysfs / "module" / "v4l2loopback" / "refcnt"
+        self._opened: int | None = None
+        self._looked_at = float("-inf")
+        self._watching: int | None = None
         self._node = self._identity()
         self._check_format()
 
@@ -60,13 +66,22 @@ class LoopbackWatch:
     def readers(self) -> int | None:
         """How many programs watch: 0 or 1 by the driver's own word (0.13 and later, which serves one reader at a
         time), else how many others have the device open; None if other people's processes can't be looked into.
+
+        Looking through all processes takes tens of milliseconds where thousands of files are open. So on older
+        drivers that is done when the number of openers of the whole module changes, and every ten seconds.
         """
         streaming = v4l2.is_streamed_from(self._descriptor)
         if streaming is not None:
             return int(streaming)
-        others, complete = openers(self._path)
-        watching = sum(not other.only_writes for other in others)
-        return watching if watching or complete else None
+        opened, now = self._module_openers(), time.monotonic()
+        if opened == 1:  # us
+            return 0
+        if opened is None or opened != self._opened or now - self._looked_at > _LOOK_AGAIN_S:
+            others, complete = openers(self._path)
+            watching = sum(not other.only_writes for other in others)
+            self._watching = watching if watching or complete else None
+            self._opened, self._looked_at = opened, now
+        return self._watching
 
     def _check_format(self) -> None:
         try:
@@ -93,6 +108,13 @@ class LoopbackWatch:
         except OSError:
             return None
         return status.st_rdev, status.st_ino
+
+    def _module_openers(self) -> int | None:
+        """How often devices of the module are open now, by anybody; None without sysfs."""
+        try:
+            return int(self._openers_file.read_text())
+        except (OSError, ValueError):
+            return None
 
     def _state(self) -> str:
         try:

@@ -92,9 +92,9 @@ def problems(found: Loopback | None) -> list[Problem]:
             Problem(
                 f"v4l2loopback is {found.version_text}: with exclusive_caps=1 such a device serves one program's "
                 "session only; afterwards it is neither camera nor output until the module is loaded anew (Debian 12 "
-                "and Ubuntu 22.04 ship 0.12.7).",
+                "and Ubuntu 22.04 ship such a version).",
                 f"After each session `{RELOAD}`; or install v4l2loopback 0.13.2 or later, which doesn't have the fault "
-                "(Debian: `sudo apt install -t bookworm-backports v4l2loopback-dkms`).",
+                "(https://github.com/v4l2loopback/v4l2loopback).",
             )
         )
     if any(device.exclusive_caps is False for device in found.devices):

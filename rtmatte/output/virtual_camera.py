@@ -171,7 +171,7 @@ def _open(size_wh: tuple[int, int], frame_rate: float, device: str | None, backe
             *size_wh, frame_rate, fmt=pyvirtualcam.PixelFormat.I420, device=device, backend=backend
         )
     except (RuntimeError, ValueError, OSError) as error:
-        reasons = "; ".join(str(error).splitlines())
+        reasons = "; ".join(line.rstrip(".") for line in str(error).splitlines())
         raise VirtualCameraError(
             f"The virtual camera can't be opened: {reasons}.",
             hint=_HINTS.get(sys.platform, "Does another program send to it? `rtmatte doctor --call` looks."),
