@@ -91,6 +91,14 @@ def test_a_sound_module_whose_only_device_is_taken(monkeypatch: pytest.MonkeyPat
         _virtual_camera(monkeypatch, _loaded(tmp_path, "0.15.0"), "is busy")
 
 
+def test_few_buffers_are_told_and_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = _loaded(tmp_path, "0.15.0")
+    (root / "module" / "v4l2loopback" / "parameters" / "max_buffers").write_text("2\n")
+    said = _virtual_camera(monkeypatch, root)
+    assert said.startswith("v4l2loopback 0.15.0: rtmatte (/dev/video10)\n")
+    assert "torn frames. `sudo modprobe -r v4l2loopback && sudo modprobe" in said
+
+
 def test_no_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(VirtualCameraError, match="modprobe v4l2loopback"):
         _virtual_camera(monkeypatch, tmp_path)
@@ -102,3 +110,11 @@ def test_the_command_fails_with_the_command_that_mends_it() -> None:
     assert said.returncode == 1
     assert "FAIL  virtual camera: The v4l2loopback module isn't loaded." in said.stdout
     assert "modprobe v4l2loopback" in said.stdout
+
+
+@pytest.mark.skipif(Path("/sys/module/v4l2loopback").exists(), reason="there is a virtual camera here")
+def test_who_only_processes_files_gets_a_note() -> None:
+    said = rtmatte("doctor")
+    assert said.returncode == 0, said.stdout
+    assert "note  virtual camera: The v4l2loopback module isn't loaded." in said.stdout
+    assert "FAIL" not in said.stdout

@@ -1,4 +1,4 @@
-"""What a video call needs, for `rtmatte doctor --call`: a camera to look at, and a virtual camera to be seen on."""
+"""What a video call needs, for `rtmatte doctor`: a camera to look at, and a virtual camera to be seen on."""
 
 from __future__ import annotations
 
@@ -46,12 +46,23 @@ def _loopback() -> str:
             refusals.append(error)
         else:
             usable.append(f"{device.label} ({device.path})")
-    amiss = [f"{problem.message} {problem.hint}" for problem in problems(found)]
+    all_problems = problems(found)
+    amiss = [f"{problem.message} {problem.hint}" for problem in all_problems if not problem.is_minor]
     if not usable:
         amiss += map(str, refusals)
     if found is None or amiss:
         raise VirtualCameraError("\n      ".join(amiss))
-    return f"v4l2loopback {found.version_text}: {', '.join(usable)}"
+    said = [f"v4l2loopback {found.version_text}: {', '.join(usable)}"]
+    said += [f"{problem.message} {problem.hint}" for problem in all_problems if problem.is_minor]
+    return "\n      ".join(said)
+
+
+def display() -> str:
+    """Raises: `SettingsError` if the preview can't be shown."""
+    from rtmatte.output.display import require_display
+
+    require_display()
+    return "there, for --preview"
 
 
 def _opened() -> str:

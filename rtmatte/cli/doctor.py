@@ -7,12 +7,14 @@ import platform
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from rtmatte.cli import call_checks
 from rtmatte.errors import RtmatteError
+
+_Check: TypeAlias = tuple[str, Callable[[], str]]
 
 
 def doctor(
@@ -20,16 +22,27 @@ def doctor(
         bool, typer.Option("--call", help="Check only what a video call needs: a camera and a virtual camera.")
     ] = False,
 ) -> None:
-    """Check what this machine has for rtmatte, and say what to do about what it hasn't."""
-    failed = False
-    for title, check in _CALL_CHECKS if call else _CHECKS:
-        try:
-            print(f"ok    {title}: {check()}")
-        except (RtmatteError, ImportError, OSError) as error:
-            failed = True
-            print(f"FAIL  {title}: {error}")
-    if failed:
+    """Check what this machine has for rtmatte, and say what to do about what it hasn't.
+
+    What only a video call needs is a note here, and a failure with --call.
+    """
+    needed, wanted = (_CALL_CHECKS, _EXTRAS) if call else (_CHECKS, (*_CALL_CHECKS[1:], *_EXTRAS))
+    went_well = [_examine(check, "FAIL") for check in needed]
+    for check in wanted:
+        _examine(check, "note")
+    if not all(went_well):
         raise typer.Exit(1)
+
+
+def _examine(check: _Check, verdict: str) -> bool:
+    """Prints a line about it, with `verdict` in front if it fails; whether it went well."""
+    title, examine = check
+    try:
+        print(f"ok    {title}: {examine()}")
+    except (RtmatteError, ImportError, OSError) as error:
+        print(f"{verdict}  {title}: {error}")
+        return False
+    return True
 
 
 def _machine() -> str:
@@ -92,7 +105,7 @@ def _kernels() -> str:
     return "compiled and cached"
 
 
-_CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+_CHECKS: tuple[_Check, ...] = (
     ("machine", _machine),
     ("package", _package),
     ("model files", _weights),
@@ -102,8 +115,10 @@ _CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("video encoders", _encoders),
 )
 
-_CALL_CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+_CALL_CHECKS: tuple[_Check, ...] = (
     ("machine", _machine),
     ("camera", call_checks.cameras),
     ("virtual camera", call_checks.virtual_camera),
 )
+
+_EXTRAS: tuple[_Check, ...] = (("display", call_checks.display),)

@@ -8,6 +8,8 @@ import socket
 import sys
 from collections.abc import Mapping
 
+from rtmatte.errors import SettingsError
+
 _TCP_BASE = 6000
 _TIMEOUT_S = 1.0
 _ADDRESS = re.compile(r"(?:[a-z]+/)?(?P<host>[^:]*|\[.*\]):(?P<number>\d+)(?:\.\d+)?")
@@ -30,6 +32,16 @@ def display_available(environ: Mapping[str, str] | None = None) -> bool:
     path = f"/tmp/.X11-unix/X{number}"
     # Servers listen on the file, on the abstract name, or on both.
     return _takes_local(path) or _takes_local("\0" + path)
+
+
+def require_display() -> None:
+    """Raises: `SettingsError` if there is no display, with what to do."""
+    if not display_available():
+        raise SettingsError(
+            "--preview needs a display, and there is none: "
+            f"expected an X server at $DISPLAY, got {os.environ.get('DISPLAY') or 'no $DISPLAY'}.",
+            hint="Leave --preview away, or start it from a desktop session (over ssh: `ssh -X`).",
+        )
 
 
 def _takes_tcp(host: str, port: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rtmatte.errors import SettingsError
 from rtmatte.frame import I420, U8
-from rtmatte.output.display import display_available
+from rtmatte.output.display import require_display
 
 _LARGEST_W = 1280
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -23,19 +23,14 @@ class Preview:
     """Shows I420 pictures in BT.601, limited range, of even size: what a virtual camera takes.
 
     `help_lines`, (key, what it does), are drawn over the shown picture while `help_shown` is set; nothing is ever drawn
-    into the picture itself.
-    All calls come from the program's main thread, which window systems insist on. Allocates when the size changes.
+    into the picture itself. All calls come from the program's main thread, which window systems insist on. Allocates
+    when the size changes.
 
     Raises: `SettingsError` without a display, or with an OpenCV that was built without windows.
     """
 
     def __init__(self, title: str, help_lines: Sequence[tuple[str, str]] = ()) -> None:
-        if not display_available():
-            raise SettingsError(
-                "--preview needs a display, and there is none: "
-                f"expected an X server at $DISPLAY, got {os.environ.get('DISPLAY') or 'no $DISPLAY'}.",
-                hint="Leave --preview away, or start it from a desktop session (over ssh: `ssh -X`).",
-            )
+        require_display()
         # Qt, in OpenCV's wheels, warns eight times of fonts that it doesn't need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self.help_shown = False
