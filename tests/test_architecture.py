@@ -15,6 +15,7 @@ STAGES = {"capture", "matting", "temporal", "refine", "composite", "output"}
 HOMES = {
     "onnxruntime": {"matting/session.py"},
     "av": {"capture", "output"},
+    "pyvirtualcam": {"output/virtual_camera.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

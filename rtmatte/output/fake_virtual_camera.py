@@ -11,7 +11,7 @@ import numpy as np
 
 from rtmatte.errors import VirtualCameraError
 from rtmatte.frame import I420, U8, ColorTags, Frame
-from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR
+from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR, register_backend
 
 
 class CountingCamera:
@@ -100,9 +100,7 @@ class FakeDevice:
 
     def register(self, name: str = "fake") -> str:
         """Makes it known to pyvirtualcam and returns the name to pass as `backend`."""
-        import pyvirtualcam
-
-        pyvirtualcam.register_backend(name, self._open)
+        register_backend(name, self._open)
         return name
 
     def check(self, frames_sent: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -123,6 +124,13 @@ class VirtualCamera:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def register_backend(name: str, make: Callable[..., object]) -> None:
+    """Makes a backend of one's own known to pyvirtualcam: `make` gives an object with the methods of its `Backend`."""
+    import pyvirtualcam
+
+    pyvirtualcam.register_backend(name, make)
 
 
 def _is_right(color: ColorTags) -> bool:
