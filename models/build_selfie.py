@@ -43,7 +43,6 @@ UPSTREAMS = {
 }
 OPSET = 17
 IR_VERSION = 8
-SMALLEST_HALF = 64  # below, the Cast takes as many bytes as it saves
 PARITY_TOLERANCE = 1e-3
 
 
@@ -53,7 +52,7 @@ def convert(name: str, upstream: bytes) -> onnx.ModelProto:
     writer = tflite_graph.Writer(source)
     writer.node("Transpose", ["image"], "image_nchw", perm=[0, 3, 1, 2])  # while it is still bytes
     writer.node("Cast", ["image_nchw"], "image_float", to=TensorProto.FLOAT)
-    scale = writer.constant("input_scale", np.array(1 / 255, np.float32))
+    scale = writer.constant("input_scale", np.array([1 / 255], np.float32))
     writer.node("Mul", ["image_float", scale], f"t{source.input}")
     writer.write()
     axis = writer.constant("channel_axis", np.array([1], np.int64))
@@ -74,9 +73,12 @@ def metadata(name: str) -> dict[str, str]:
     }
 
 
-def house_model(writer: tflite_graph.Writer, props: dict[str, str]) -> onnx.ModelProto:
-    """Nodes and constants as a checked model with the input and output that every model here has."""
-    casts, constants = _stored(writer.constants)
+def house_model(writer: tflite_graph.Writer, props: dict[str, str], smallest_half: int = 64) -> onnx.ModelProto:
+    """Nodes and constants as a checked model with the input and output that every model here has.
+
+    Constants of `smallest_half` numbers or more are stored as float16 if that loses nothing.
+    """
+    casts, constants = _stored(writer.constants, smallest_half)
     model = helper.make_model(
         helper.make_graph(
             casts + writer.nodes,
@@ -93,15 +95,17 @@ def house_model(writer: tflite_graph.Writer, props: dict[str, str]) -> onnx.Mode
     return model
 
 
-def _stored(values: Mapping[str, NDArray[Any]]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+def _stored(
+    values: Mapping[str, NDArray[Any]], smallest_half: int
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """The constants, as float16 and a Cast where that loses nothing: half the bytes, cast once at start."""
     casts, tensors = [], []
     for name, value in values.items():
-        half = value.astype(np.float16) if value.dtype == np.float32 and value.size >= SMALLEST_HALF else None
+        half = value.astype(np.float16) if value.dtype == np.float32 and value.size >= smallest_half else None
         if half is not None and np.array_equal(half.astype(np.float32), value):
             casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
             name, value = f"{name}_half", half
-        tensors.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        tensors.append(numpy_helper.from_array(np.array(value, order="C"), name))
     return casts, tensors
 
 

@@ -182,12 +182,14 @@ class Writer:
         activation = operation.options.fusedActivationFunction
         if activation not in (0, _RELU) or stride != operation.options.strideW:
             raise ValueError(f"{operation.name} {out}: no translation for activation {activation} or its strides")
+        # Several may share one vector of zeros; each gets its own, to be changed by itself.
+        bias_name = f"t{bias}" if f"t{bias}" not in self.constants else f"{out}_bias"
         self.node(
             "Conv",
             [
                 self.value(source),
                 self.constant(f"t{weights}", kernel),
-                self.constant(f"t{bias}", self.source.constants[bias]),
+                self.constant(bias_name, self.source.constants[bias]),
             ],
             f"{out}_linear" if activation == _RELU else out,
             kernel_shape=kernel.shape[2:],

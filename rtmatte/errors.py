@@ -19,6 +19,8 @@
     ├── ModelError                                no usable model or runtime          exit code 5
     │   ├── UnknownModelError (ValueError)
     │   ├── WeightsError (ValueError)             missing, damaged or swapped weights
+    │   ├── DownloadError (OSError)               a model that isn't shipped can't be fetched or kept
+    │   ├── LicenceError (PermissionError)        its licence was not accepted
     │   ├── RuntimeNotInstalledError (ImportError)
     │   ├── RuntimeConflictError (ImportError)    two onnxruntime packages in one folder
     │   ├── ProviderUnavailableError (RuntimeError)
@@ -120,6 +122,14 @@ class UnknownModelError(ModelError, ValueError):
 
 
 class WeightsError(ModelError, ValueError):
+    pass
+
+
+class DownloadError(ModelError, OSError):
+    pass
+
+
+class LicenceError(ModelError, PermissionError):
     pass
 
 

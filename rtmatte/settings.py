@@ -151,6 +151,9 @@ class EstimateSettings(_Checked):
     """How alpha is estimated: for video and stills alike."""
 
     model: str = "u2netp"
+    """A name of `rtmatte models list`, or the path of an .onnx file."""
+    model_spec: Path | None = None
+    """What the net in a file of your own eats and gives, as TOML; None: the file of the same name beside it."""
     device: Device = "auto"
     threads: int | None = None
     """Threads of the model; None: one for each core."""

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rtmatte.matting.precision import precision_of
-from rtmatte.matting.registry import MODELS, find_model
+from rtmatte.matting.registry import SHIPPED, find_model
 from rtmatte.matting.weights import read_verified
 from rtmatte.runs.bench.conditions import Conditions, as_dict, read_conditions, warnings_of
 from rtmatte.runs.bench.gpu import NOT_READABLE, GpuMemory, open_gpu_memory
@@ -205,4 +205,4 @@ def test_precision_is_what_the_graph_says(model: bytes, wanted: str) -> None:
 def test_precision_of_shipped_models() -> None:
     assert precision_of(read_verified(find_model("u2netp"))) == "float32"
     assert precision_of(read_verified(find_model("selfie"))) == "float32, weights float16"
-    assert "unknown" not in {precision_of(read_verified(spec)) for spec in MODELS}
+    assert "unknown" not in {precision_of(read_verified(spec)) for spec in SHIPPED}

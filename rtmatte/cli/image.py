@@ -17,6 +17,7 @@ def image(
     background: options.Background = ImageSettings.background,
     fit: options.FitOption = ImageSettings.fit,
     model: options.Model = ImageSettings.model,
+    model_spec: options.ModelSpec = ImageSettings.model_spec,
     device: options.DeviceOption = ImageSettings.device,
     threads: options.Threads = ImageSettings.threads,
     quality: Annotated[
@@ -41,6 +42,7 @@ def image(
         background=background,
         fit=fit,
         model=model,
+        model_spec=model_spec,
         device=device,
         threads=threads,
         quality=quality,
@@ -48,7 +50,9 @@ def image(
         overwrite=overwrite,
     )
     behind = open_background(settings.background, settings.fit)
-    matter = load_matter(settings.model, device=settings.device, threads=settings.threads)
+    matter = load_matter(
+        settings.model, model_spec=settings.model_spec, device=settings.device, threads=settings.threads
+    )
     report = process_image(
         source,
         output,

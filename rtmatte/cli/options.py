@@ -21,7 +21,11 @@ Background = Annotated[
 FitOption = Annotated[
     Literal["cover", "contain", "stretch"], typer.Option("--fit", help="How a background file fills the frame.")
 ]
-Model = Annotated[str, typer.Option("--model", help="The model's name; see 'rtmatte models list'.")]
+Model = Annotated[str, typer.Option("--model", help="A name of 'rtmatte models list', or your own .onnx file.")]
+ModelSpec = Annotated[
+    Path | None,
+    typer.Option("--model-spec", help="What your own model eats and gives, as TOML [default: NAME.toml beside it]."),
+]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
 ]

@@ -17,6 +17,7 @@ def video(
     fit: options.FitOption = VideoSettings.fit,
     matte: Annotated[bool, typer.Option("--matte", help="Write alpha itself, lossless (.mkv, .mov).")] = False,
     model: options.Model = VideoSettings.model,
+    model_spec: options.ModelSpec = VideoSettings.model_spec,
     device: options.DeviceOption = VideoSettings.device,
     threads: options.Threads = VideoSettings.threads,
     smoothing: Annotated[
@@ -52,6 +53,7 @@ def video(
             fit=fit,
             matte=matte,
             model=model,
+            model_spec=model_spec,
             device=device,
             threads=threads,
             smoothing_s=smoothing,

@@ -79,6 +79,7 @@ def webcam(
     ] = LiveSettings.metrics_port,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after so long.")] = None,
     model: options.Model = LiveSettings.model,
+    model_spec: options.ModelSpec = LiveSettings.model_spec,
     device: options.DeviceOption = LiveSettings.device,
     threads: options.Threads = LiveSettings.threads,
     json: options.Json = False,
@@ -112,6 +113,7 @@ def webcam(
         stats=stats,
         metrics_port=metrics_port,
         model=model,
+        model_spec=model_spec,
         device=device,
         threads=threads,
     )

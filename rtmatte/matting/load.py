@@ -1,36 +1,66 @@
-"""From a model's name to something that mattes."""
+"""From a model's name or file to something that mattes."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
+from rtmatte.errors import SettingsError, WeightsError
+from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.net_spec import NetSpec, read_net_spec
 from rtmatte.matting.registry import find_model
-from rtmatte.matting.selfie import Selfie
+from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import Device, OnnxSession
-from rtmatte.matting.u2net import U2Net
 from rtmatte.matting.weights import read_verified
 
 
 def load_matter(
-    name: str = "u2netp",
+    name: str | Path = "u2netp",
     *,
+    model_spec: str | Path | None = None,
     device: Device = "auto",
     threads: int | None = None,
     sample_aspect_ratio: Fraction = Fraction(1),
 ) -> Matter:
-    """The model of that name, its file verified, ready to run. Allocates; takes a few tenths of a second.
+    """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
 
-    `sample_aspect_ratio` is that of the frames to come (width / height of one pixel).
+    `name` is one of the registry's, or the path of your own .onnx file; then `model_spec` is the TOML file that says
+    what it eats and gives (docs in `rtmatte/matting/net_spec.py`), by default the one beside it: `net.onnx`,
+    `net.toml`. `sample_aspect_ratio` is that of the frames to come (width / height of one pixel).
 
     Raises:
         UnknownModelError: no such model.
-        WeightsError: its file is missing, damaged or swapped.
+        WeightsError: its file is missing, damaged or swapped, or not yet pulled.
         RuntimeNotInstalledError, RuntimeConflictError, ProviderUnavailableError: as `OnnxSession`.
-        SettingsError: an argument out of range.
+        SettingsError: an argument or the spec out of range, or a spec that doesn't fit the graph.
     """
-    spec = find_model(name)
-    session = OnnxSession(read_verified(spec), device=device, threads=threads)
-    if spec.family == "selfie":
-        return Selfie(session, name=spec.name, size_wh=(256, 144), sample_aspect_ratio=sample_aspect_ratio)
-    return U2Net(session, name=spec.name, sample_aspect_ratio=sample_aspect_ratio)
+    path = Path(name)
+    if model_spec is not None or path.suffix == ".onnx":
+        net, label = read_net_spec(Path(model_spec or path.with_suffix(".toml"))), path.stem
+        data = _own(path)
+    else:
+        row = find_model(str(name))
+        net, label, data = row.net, row.name, read_verified(row)
+    session = OnnxSession(data, device=device, threads=threads)
+    return matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
+
+
+def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_ratio: Fraction = Fraction(1)) -> Matter:
+    """The class of the spec's family over a session.
+
+    Raises:
+        SettingsError: the spec doesn't fit the graph, or the ratio isn't positive.
+    """
+    if net.family == "recurrent":
+        return Rvm(session, name=name, sample_aspect_ratio=sample_aspect_ratio)
+    return ImageNet(session, net, name=name, sample_aspect_ratio=sample_aspect_ratio)
+
+
+def _own(path: Path) -> bytes:
+    if path.suffix != ".onnx":
+        raise SettingsError(f"expected the path of an .onnx file with a model spec, got {path}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"the model can't be read: expected {path}, got {error}") from error

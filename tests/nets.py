@@ -1,0 +1,71 @@
+"""Small generated graphs of the forms that nets have: what they answer is easy to say, what they eat is upstream's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+STATES = ("r1", "r2", "r3", "r4")
+
+
+def image_net(
+    *,
+    input_name: str = "input.1",
+    output_name: str = "1959",
+    classes: int = 1,
+    halve: bool = False,
+    layout: str = "nchw",
+    fixed_hw: tuple[int, int] | None = None,
+) -> bytes:
+    """float32 (1, 3, H, W) in; the mean of the channels out, (1, classes, H, W): class k gets k + 1 times the mean.
+
+    `layout` "nhwc": in and out with the channels last. `halve`: the output has half the height and width.
+    """
+    height, width = fixed_hw or ("H", "W")
+    channel_axis = 1 if layout == "nchw" else 3
+    given = [1, 3, height, width] if layout == "nchw" else [1, height, width, 3]
+    factors = np.arange(1, classes + 1, dtype=np.float32)
+    shape = [1, classes, 1, 1] if layout == "nchw" else [1, 1, 1, classes]
+    nodes = [
+        helper.make_node("ReduceMean", [input_name], ["mean"], axes=[channel_axis], keepdims=1),
+        helper.make_node("Mul", ["mean", "factors"], ["scaled"]),
+        helper.make_node(
+            "AveragePool" if halve else "Identity",
+            ["scaled"],
+            [output_name],
+            **({"kernel_shape": [2, 2], "strides": [2, 2]} if halve else {}),
+        ),
+    ]
+    return _model(nodes, {"factors": factors.reshape(shape)}, {input_name: given}, [output_name])
+
+
+def recurrent_net() -> bytes:
+    """RVM's form. Each state becomes half itself and half the picture's mean; pha is the first one, fgr the picture."""
+    nodes = [helper.make_node("ReduceMean", ["src"], ["mean"], axes=[1], keepdims=1)]
+    nodes.append(helper.make_node("Mul", ["mean", "half"], ["half_mean"]))
+    for state in STATES:
+        nodes.append(helper.make_node("Mul", [f"{state}i", "half"], [f"{state}half"]))
+        nodes.append(helper.make_node("Add", [f"{state}half", "half_mean"], [f"{state}o"]))
+    nodes.append(helper.make_node("Identity", ["src"], ["fgr"]))
+    nodes.append(helper.make_node("Identity", ["r1o"], ["pha"]))
+    nodes.append(helper.make_node("Identity", ["downsample_ratio"], ["ratio"]))
+    states: dict[str, list[Any]] = {f"{state}i": ["N", "C", "h", "w"] for state in STATES}
+    inputs = {"src": [1, 3, "H", "W"], **states, "downsample_ratio": [1]}
+    outputs = ["fgr", "pha", *(f"{state}o" for state in STATES), "ratio"]
+    return _model(nodes, {"half": np.array([0.5], np.float32)}, inputs, outputs)
+
+
+def _model(
+    nodes: list[Any], constants: dict[str, np.ndarray], inputs: dict[str, list[Any]], outputs: list[str]
+) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "generated",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
