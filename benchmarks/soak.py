@@ -1,6 +1,6 @@
 """Hours in minutes: does a live run stay what it was? Memory, latency, and an account of every frame.
 
-python benchmarks/soak.py [CLIP] [--minutes 30] [--model selfie] [--json benchmarks/results/soak.json]
+python benchmarks/soak.py [CLIP] [--minutes 30] [--model NAME] [--json benchmarks/results/soak.json]
 
 Plays the clip in a loop at its own rate into a counting device. Memory's slope is that of a straight line through the
 resident memory after the first tenth of the run (at most three minutes). Latency: the 95th percentile of the last sixth
@@ -28,7 +28,8 @@ def soak(settings: LiveSettings, seconds: float) -> dict[str, Any]:
     points = [
         (s.seconds / 60, s.memory_bytes / 1e6) for s in observed.statuses if s.seconds > warm_up and s.memory_bytes
     ]
-    slope = float(np.polyfit(*np.array(points).T, 1)[0]) if len(points) > 2 else float("nan")
+    minutes, megabytes = np.array(points).T
+    slope = float(np.polyfit(minutes, megabytes, 1)[0])
     first = percentile(observed.between(10, 10 + seconds / 6), 95)
     last = percentile(observed.between(seconds * 5 / 6, seconds), 95)
     return {
@@ -54,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", nargs="?", type=Path)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--model", default="selfie")
+    parser.add_argument("--model", default=LiveSettings.model)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     settings = LiveSettings(

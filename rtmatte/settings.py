@@ -15,6 +15,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
+RefinerName: TypeAlias = Literal["guided", "upscale"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
 _VIDEO_SUFFIXES = {
@@ -162,7 +163,21 @@ class EstimateSettings(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoSettings(EstimateSettings):
+class MovingSettings(EstimateSettings):
+    """How alpha of moving pictures is made: files and cameras alike."""
+
+    model: str = "selfie-multiclass-int8"
+    """People; for anything else see `rtmatte models list`."""
+    smoothing_s: float = 0.15
+    """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
+    refiner: RefinerName = "guided"
+    """How alpha comes to frame size: along the picture's edges, or by plain interpolation."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {**EstimateSettings.ranges, "smoothing_s": (0, 5)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings(MovingSettings):
     """A run over a recorded clip."""
 
     background: str = "none"
@@ -170,8 +185,6 @@ class VideoSettings(EstimateSettings):
     """How a picture or clip of another shape fills the frame."""
     matte: bool = False
     """Write alpha itself instead of a composite."""
-    smoothing_s: float = 0.06
-    """Time constant of the exponential mask filter in seconds; 0 = off."""
     codec: Codec | None = None
     """None: the container's usual one."""
     quality: int = 70
@@ -181,8 +194,7 @@ class VideoSettings(EstimateSettings):
     """A stage that works longer than this on one frame has stalled."""
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        **EstimateSettings.ranges,
-        "smoothing_s": (0, 5),
+        **MovingSettings.ranges,
         "quality": (1, 100),
         "stall_timeout_s": (0.1, 86400),
     }
@@ -208,7 +220,7 @@ class ImageSettings(EstimateSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveSettings(EstimateSettings):
+class LiveSettings(MovingSettings):
     """A live run: a camera in, a virtual camera out."""
 
     camera: str = "default"
@@ -227,7 +239,6 @@ class LiveSettings(EstimateSettings):
     """The picture shown whenever there is no composite to show; None: a card."""
     mirror: bool = False
     preview: bool = False
-    smoothing_s: float = 0.06
     when_slow: WhenSlow = "auto"
     """When the model is slower than the camera: fewer frames, or masks carried by optical flow to the frames between;
     `auto` decides by measuring."""
@@ -243,9 +254,8 @@ class LiveSettings(EstimateSettings):
     """Serve the counters to Prometheus on this port of the loopback address."""
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        **EstimateSettings.ranges,
+        **MovingSettings.ranges,
         "frame_rate_requested": (1, 240),
-        "smoothing_s": (0, 5),
         "away_after_s": (0.5, 3600),
         "max_cpu_percent": (5, 100),
         "metrics_port": (1, 65535),

@@ -87,3 +87,38 @@ def test_the_input_is_never_written() -> None:
 def test_a_negative_time_constant_is_refused(value: float) -> None:
     with pytest.raises(SettingsError, match="0 s or more"):
         ExponentialFilter(value)
+
+
+def test_what_agrees_is_averaged_and_what_moves_is_followed() -> None:
+    """Small disagreement moves the average by the exponential weight, a step of one is taken at once."""
+    weight = 1 - math.exp(-0.04 / 0.2)
+    for step, moved in ((0.01, weight + (1 - weight) * (0.01 / 0.5) ** 2), (0.5, 1.0), (1.0, 1.0)):
+        smoother = ExponentialFilter(0.2, lets_go_at=0.5)
+        smoother.apply(np.zeros((20, 30), np.float32), 0)
+        after = smoother.apply(np.full((20, 30), step, np.float32), 0.04)
+        assert np.allclose(after, step * moved, atol=1e-6)
+
+
+def test_letting_go_depends_on_the_neighbourhood_and_stays_within_both() -> None:
+    rng = np.random.default_rng(0)
+    before, alpha = rng.random((40, 60), np.float32), rng.random((40, 60), np.float32)
+    smoother = ExponentialFilter(0.3, lets_go_at=0.4)
+    smoother.apply(before, 0)
+    after = smoother.apply(alpha, 0.03)
+    assert (after >= np.minimum(before, alpha) - 1e-6).all()
+    assert (after <= np.maximum(before, alpha) + 1e-6).all()
+    # The same by float64 and a Gaussian of its own.
+    x = np.arange(-4, 5)
+    taps = np.exp(-(x**2) / 2)
+    taps /= taps.sum()
+    d = np.pad(np.abs(alpha.astype(float) - before), 4, mode="reflect")
+    d = np.apply_along_axis(lambda row: np.convolve(row, taps, "valid"), 1, d)
+    d = np.apply_along_axis(lambda column: np.convolve(column, taps, "valid"), 0, d)
+    w = 1 - math.exp(-0.03 / 0.3)
+    w = w + (1 - w) * np.minimum(1, (d / 0.4) ** 2)
+    assert np.abs(after - (before + w * (alpha - before))).max() < 0.01
+
+
+def test_a_difference_of_nothing_is_refused() -> None:
+    with pytest.raises(SettingsError, match="over 0"):
+        ExponentialFilter(0.1, lets_go_at=0)

@@ -18,6 +18,7 @@ from rtmatte.capture.synthetic import read_frame_number
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.output.video_file import VideoFileSink
+from rtmatte.refine.guided import GuidedFilter
 from tests import clips
 from tests.decoding import decode, packets_of, plane
 
@@ -277,7 +278,7 @@ def test_an_error_in_any_stage_leaves_nothing(
     owner, name = {
         "estimate": (EverythingIsForeground, "estimate"),
         "smooth": (rtmatte.ExponentialFilter, "apply"),
-        "refine": (rtmatte.Upscale, "refine"),
+        "refine": (GuidedFilter, "refine"),
         "composite": (rtmatte.Compositor, "composite"),
         "encode": (VideoFileSink, "send"),
     }[stage]

@@ -19,7 +19,6 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import U8, Frame, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
-from rtmatte.refine.choose import make_refiner
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.settings import VideoSettings
 from scoring.peers import squashed_u2netp
@@ -31,7 +30,7 @@ class Config:
 
     model: str = VideoSettings.model
     smoothing_s: float = VideoSettings.smoothing_s
-    refiner: str = "upscale"
+    refiner: str = VideoSettings.refiner
     """By name, of `rtmatte.refine.choose`."""
     threads: int | None = None
     """Threads of the model; None: one for each core."""
@@ -41,9 +40,13 @@ class Config:
 
 CONFIGS: Mapping[str, Config] = {
     "default": Config(),
+    "net_alone": Config(smoothing_s=0, refiner="upscale"),
+    "net_refined": Config(smoothing_s=0),
+    "net_smoothed": Config(refiner="upscale"),
+    "selfie": Config(model="selfie"),
     "u2netp": Config(model="u2netp"),
-    "u2netp_raw": Config(model="u2netp", smoothing_s=0),
-    "peer_u2netp_squashed": Config(peer=squashed_u2netp, smoothing_s=0),
+    "u2netp_raw": Config(model="u2netp", smoothing_s=0, refiner="upscale"),
+    "peer_u2netp_squashed": Config(peer=squashed_u2netp, smoothing_s=0, refiner="upscale"),
 }
 """`peer_...`: how others would do it, to compare with."""
 
@@ -88,9 +91,7 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     Raises: any of `rtmatte.errors`.
     """
     with VideoFileSource(clip) as source:
-        chain = MattingChain(
-            _matter(config, source.format), smoothing_s=config.smoothing_s, refiner=make_refiner(config.refiner)
-        )
+        chain = MattingChain(_matter(config, source.format), smoothing_s=config.smoothing_s, refiner=config.refiner)
         for frame in source:
             begun = time.perf_counter()
             matted = chain.estimate(frame)

@@ -74,12 +74,12 @@ def _model() -> str:
 
 
 def _weights() -> str:
-    from rtmatte.matting.registry import MODELS
+    from rtmatte.matting.registry import SHIPPED
     from rtmatte.matting.weights import verify
 
-    for spec in MODELS:
+    for spec in SHIPPED:
         verify(spec)
-    return f"{', '.join(spec.name for spec in MODELS)} intact"
+    return f"{', '.join(spec.name for spec in SHIPPED)} intact"
 
 
 def _encoders() -> str:

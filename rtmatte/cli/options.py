@@ -30,6 +30,10 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
+RefinerOption = Annotated[
+    Literal["guided", "upscale"],
+    typer.Option("--refine", help="How the mask comes to full size: along the picture's edges, or plainly."),
+]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]

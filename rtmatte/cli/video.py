@@ -23,6 +23,7 @@ def video(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = VideoSettings.smoothing_s,
+    refine: options.RefinerOption = VideoSettings.refiner,
     codec: Annotated[
         Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
         typer.Option("--codec", help="Video codec [default: the container's usual one]."),
@@ -57,6 +58,7 @@ def video(
             device=device,
             threads=threads,
             smoothing_s=smoothing,
+            refiner=refine,
             codec=codec,
             quality=quality,
             encoder=encoder,

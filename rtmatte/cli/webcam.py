@@ -57,6 +57,7 @@ def webcam(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = LiveSettings.smoothing_s,
+    refine: options.RefinerOption = LiveSettings.refiner,
     when_slow: Annotated[
         Literal["auto", "drop", "propagate"],
         typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
@@ -106,6 +107,7 @@ def webcam(
         mirror=mirror,
         preview=preview,
         smoothing_s=smoothing,
+        refiner=refine,
         when_slow=when_slow,
         away_after_s=away_after,
         max_cpu_percent=max_cpu,

@@ -8,10 +8,12 @@ import numpy as np
 
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.matter import Matter
-from rtmatte.refine.refiner import Refiner
-from rtmatte.refine.upscale import Upscale
+from rtmatte.refine.choose import make_refiner
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
+
+_LETS_GO_AT = 0.5
+"""From this difference between alpha and its average on, it is motion; see docs/design.md for the figures."""
 
 
 @dataclass(slots=True)
@@ -28,10 +30,11 @@ class MattingChain:
     `estimate` hands on a copy, since the matter overwrites its own array while the next stage still reads.
     """
 
-    def __init__(self, matter: Matter, *, smoothing_s: float, refiner: Refiner | None = None) -> None:
+    def __init__(self, matter: Matter, *, smoothing_s: float, refiner: str) -> None:
+        """`smoothing_s` is the mask filter's time constant in seconds, `refiner` a name of `rtmatte.refine.choose`."""
         self.matter = matter
-        self.refiner: Refiner = refiner or Upscale()
-        self._smoother = ExponentialFilter(smoothing_s)
+        self.refiner = make_refiner(refiner)
+        self._smoother = ExponentialFilter(smoothing_s, lets_go_at=_LETS_GO_AT)
         self._cuts = SceneCutDetector()
 
     def estimate(self, frame: Frame) -> Matted:

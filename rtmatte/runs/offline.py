@@ -27,7 +27,7 @@ from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
-from rtmatte.settings import Codec, Device, Encoder, Fit, VideoSettings
+from rtmatte.settings import Codec, Device, Encoder, Fit, RefinerName, VideoSettings
 from rtmatte.stats import StageTime
 
 
@@ -53,6 +53,7 @@ def process_video(
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
     smoothing_s: float = VideoSettings.smoothing_s,
+    refiner: RefinerName = VideoSettings.refiner,
     codec: Codec | None = VideoSettings.codec,
     quality: int = VideoSettings.quality,
     encoder: Encoder = VideoSettings.encoder,
@@ -79,6 +80,7 @@ def process_video(
         device=device,
         threads=threads,
         smoothing_s=smoothing_s,
+        refiner=refiner,
         codec=codec,
         quality=quality,
         encoder=encoder,
@@ -168,7 +170,7 @@ def clip_stages(
 
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
     """
-    chain = MattingChain(matter, smoothing_s=settings.smoothing_s)
+    chain = MattingChain(matter, smoothing_s=settings.smoothing_s, refiner=settings.refiner)
     compositor = Compositor(behind)
 
     def refine(matted: Matted) -> _Refined:

@@ -115,7 +115,7 @@ class Composer:
 
     def _begin(self, matter: Matter) -> None:
         self._matter, self.model, self.provider = matter, matter.name, matter.provider
-        self._chain = MattingChain(matter, smoothing_s=self._settings.smoothing_s)
+        self._chain = MattingChain(matter, smoothing_s=self._settings.smoothing_s, refiner=self._settings.refiner)
         self._use_masks()
 
     def _use_masks(self) -> None:

@@ -20,8 +20,11 @@ from rtmatte.output.live_sink import LiveSink
 from rtmatte.pool import PicturePool
 from rtmatte.stats import LatencyHistogram, RecentLatency
 
+NO_PICTURE = "no picture"
 _CARD_AFTER_S = 0.5
 """Without a composite for so long, or for three of the latest intervals if those are longer, the card is shown."""
+_LONGEST_INTERVAL_S = 2.0
+"""A longer pause between two composites isn't a slow machine's interval but a fault."""
 _CHECK_INTERVAL_S = 1.0
 _IDLE_INTERVAL_S = 0.5
 _REOPEN_AFTER_S = (0.2, 0.5, 1.0, 2.0)
@@ -140,7 +143,7 @@ class Sender:
             elif not self.withheld:
                 if now - self._composite_at < max(_CARD_AFTER_S, 3 * self._composite_interval):
                     return
-                self.withheld = "no picture"
+                self.withheld = NO_PICTURE
             self.cards += self._write(self._card, time.monotonic_ns())
             self._show_preview(self._card, None)
         if now - self._checked_at >= _CHECK_INTERVAL_S:
@@ -155,8 +158,9 @@ class Sender:
             self.recent_latency.add(seconds, now)
             self.recent_overhead.add(max(seconds - item.estimate_seconds, 0.0), now)
             self.sent += 1
-        # Out of a gap there is no interval to learn from.
-        self._composite_interval = 0.0 if self.withheld else now - self._composite_at
+        # After "no picture" too: a machine that is this slow would otherwise go on showing card and picture by turns.
+        interval = now - self._composite_at if self.withheld in ("", NO_PICTURE) else 0.0
+        self._composite_interval = interval if interval <= _LONGEST_INTERVAL_S else 0.0
         self._composite_at, self.withheld = now, ""
         self._show_preview(item.frame.picture, item.before)
         self._give_back(item)
