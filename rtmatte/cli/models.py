@@ -46,7 +46,7 @@ def info(name: Name) -> None:
     from rtmatte.matting.weights import weights_file
 
     spec = find_model(name)
-    rows = {
+    rows: dict[str, object] = {
         "name": spec.name,
         "task": spec.task,
         "notes": spec.notes,
@@ -57,9 +57,9 @@ def info(name: Name) -> None:
         "sha256": spec.sha256 or "not published",
         "md5": spec.md5 or "",
         "family": spec.net.family,
-        "input": spec.net.input,
-        "output": spec.net.output,
     }
+    if spec.net.family == "image":
+        rows |= {"input": spec.net.input, "output": spec.net.output}
     for title, value in rows.items():
         if value != "":
             print(f"{title:10} {value}")
