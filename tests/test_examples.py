@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 
 from tests import clips
 from tests.decoding import decode
+from tests.nets import image_net
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -35,3 +38,15 @@ def test_the_picture_example(tmp_path: Path) -> None:
     made = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
     assert made is not None
     assert made.shape == (60, 80, 4)
+
+
+def test_the_model_of_ones_own(tmp_path: Path) -> None:
+    """A net that answers the mean of its input: (200 / 255 - 0.5) / 0.5 for a grey of 200."""
+    (tmp_path / "net.onnx").write_bytes(image_net(input_name="input", output_name="output"))
+    cv2.imwrite(str(tmp_path / "in.png"), np.full((60, 80, 3), 200, np.uint8))
+    files = ["image", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
+    model = ["--model", str(tmp_path / "net.onnx"), "--model-spec", str(EXAMPLES / "your_own_model.toml")]
+    subprocess.run([sys.executable, "-m", "rtmatte", *files, *model, "--device", "cpu"], check=True)
+    made = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
+    assert made is not None
+    assert np.abs(made[..., 3] / 255 - (200 / 255 - 0.5) / 0.5).max() < 0.01
