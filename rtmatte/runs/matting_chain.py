@@ -9,6 +9,8 @@ import numpy as np
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.choose import make_refiner
+from rtmatte.refine.refiner import shape_hw
+from rtmatte.refine.upscale import Upscale
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
 
@@ -34,6 +36,7 @@ class MattingChain:
         """`smoothing_s` is the mask filter's time constant in seconds, `refiner` a name of `rtmatte.refine.choose`."""
         self.matter = matter
         self.refiner = make_refiner(refiner)
+        self._quantizing = Upscale()
         self._smoother = ExponentialFilter(smoothing_s, lets_go_at=_LETS_GO_AT)
         self._cuts = SceneCutDetector()
 
@@ -49,7 +52,9 @@ class MattingChain:
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites."""
-        return self.refiner.refine(matted.frame, matted.alpha, out_u8)
+        # At frame size already, as recorded mattes are, there is nothing to find out.
+        complete = matted.alpha.shape == shape_hw(matted.frame.picture)
+        return (self._quantizing if complete else self.refiner).refine(matted.frame, matted.alpha, out_u8)
 
     def alpha_of(self, frame: Frame) -> U8:
         """All three in a row; the result is overwritten by the next call."""

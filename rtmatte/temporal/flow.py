@@ -9,8 +9,6 @@ from rtmatte.frame import F32, I420, U8, Picture, picture_size_wh
 
 _LONG_SIDE = 160
 """Of the plane that the flow is computed on."""
-_NO_MAP = np.empty(0, np.float32)
-"""The second map of `cv2.remap`, where the first one holds both coordinates."""
 
 
 class MaskPropagator:
@@ -47,20 +45,15 @@ class MaskPropagator:
         if self.empty:
             raise ValueError("expected a remembered mask, got none")
         _shrink(picture, self._current)
-        flow = np.asarray(self._flow_of.calc(self._current, self._remembered, None), np.float32)
+        flow: F32 = self._flow_of.calc(self._current, self._remembered, None)  # type: ignore[call-overload]
         height, width = self._alpha.shape
         scale = width / flow.shape[1], height / flow.shape[0]
         places = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         np.multiply(places, np.array(scale, np.float32), out=places)
         np.add(places, self._columns_rows, out=places)
-        cv2.remap(
-            self._alpha,
-            places,
-            _NO_MAP,
-            cv2.INTER_LINEAR,
-            dst=self._carried,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        # The second map may be None where the first holds both coordinates; OpenCV's type stubs don't know.
+        border = cv2.BORDER_REPLICATE
+        cv2.remap(self._alpha, places, None, cv2.INTER_LINEAR, dst=self._carried, borderMode=border)  # type: ignore[call-overload]
         return self._carried
 
     def reset(self) -> None:
