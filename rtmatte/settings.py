@@ -16,6 +16,7 @@ Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
 RefinerName: TypeAlias = Literal["guided", "upscale"]
+People: TypeAlias = Literal["everyone", "nearest"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
 _VIDEO_SUFFIXES = {
@@ -172,6 +173,10 @@ class MovingSettings(EstimateSettings):
     """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
     refiner: RefinerName = "guided"
     """How alpha comes to frame size: along the picture's edges, or by plain interpolation."""
+    people: People = "everyone"
+    """Who stays: all, or only who was nearest at first and is followed from then on."""
+    edge_colors: bool = True
+    """Take the old background out of the colours of hair and other soft edges."""
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {**EstimateSettings.ranges, "smoothing_s": (0, 5)}
 

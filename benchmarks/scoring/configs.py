@@ -20,7 +20,7 @@ from rtmatte.frame import U8, Frame, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.settings import VideoSettings
+from rtmatte.settings import MovingSettings, People, RefinerName, VideoSettings
 from scoring.peers import squashed_u2netp
 
 
@@ -30,8 +30,8 @@ class Config:
 
     model: str = VideoSettings.model
     smoothing_s: float = VideoSettings.smoothing_s
-    refiner: str = VideoSettings.refiner
-    """By name, of `rtmatte.refine.choose`."""
+    refiner: RefinerName = VideoSettings.refiner
+    people: People = VideoSettings.people
     threads: int | None = None
     """Threads of the model; None: one for each core."""
     peer: Callable[[VideoFormat], Matter] | None = None
@@ -91,7 +91,10 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     Raises: any of `rtmatte.errors`.
     """
     with VideoFileSource(clip) as source:
-        chain = MattingChain(_matter(config, source.format), smoothing_s=config.smoothing_s, refiner=config.refiner)
+        chain = MattingChain(
+            _matter(config, source.format),
+            MovingSettings(smoothing_s=config.smoothing_s, refiner=config.refiner, people=config.people),
+        )
         for frame in source:
             begun = time.perf_counter()
             matted = chain.estimate(frame)

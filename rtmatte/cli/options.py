@@ -34,6 +34,13 @@ RefinerOption = Annotated[
     Literal["guided", "upscale"],
     typer.Option("--refine", help="How the mask comes to full size: along the picture's edges, or plainly."),
 ]
+PeopleOption = Annotated[
+    Literal["everyone", "nearest"], typer.Option("--people", help="Who stays: everyone, or only who is nearest.")
+]
+EdgeColors = Annotated[
+    bool,
+    typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),
+]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]

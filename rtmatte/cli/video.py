@@ -24,6 +24,8 @@ def video(
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = VideoSettings.smoothing_s,
     refine: options.RefinerOption = VideoSettings.refiner,
+    people: options.PeopleOption = VideoSettings.people,
+    edge_colors: options.EdgeColors = VideoSettings.edge_colors,
     codec: Annotated[
         Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
         typer.Option("--codec", help="Video codec [default: the container's usual one]."),
@@ -59,6 +61,8 @@ def video(
             threads=threads,
             smoothing_s=smoothing,
             refiner=refine,
+            people=people,
+            edge_colors=edge_colors,
             codec=codec,
             quality=quality,
             encoder=encoder,

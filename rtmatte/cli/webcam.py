@@ -58,6 +58,8 @@ def webcam(
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = LiveSettings.smoothing_s,
     refine: options.RefinerOption = LiveSettings.refiner,
+    people: options.PeopleOption = LiveSettings.people,
+    edge_colors: options.EdgeColors = LiveSettings.edge_colors,
     when_slow: Annotated[
         Literal["auto", "drop", "propagate"],
         typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
@@ -108,6 +110,8 @@ def webcam(
         preview=preview,
         smoothing_s=smoothing,
         refiner=refine,
+        people=people,
+        edge_colors=edge_colors,
         when_slow=when_slow,
         away_after_s=away_after,
         max_cpu_percent=max_cpu,

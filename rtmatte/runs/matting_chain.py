@@ -9,8 +9,12 @@ import numpy as np
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.choose import make_refiner
+from rtmatte.refine.components import Components
+from rtmatte.refine.foreground import ForegroundColors
 from rtmatte.refine.refiner import shape_hw
+from rtmatte.refine.subject import Subject
 from rtmatte.refine.upscale import Upscale
+from rtmatte.settings import MovingSettings
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
 
@@ -32,12 +36,14 @@ class MattingChain:
     `estimate` hands on a copy, since the matter overwrites its own array while the next stage still reads.
     """
 
-    def __init__(self, matter: Matter, *, smoothing_s: float, refiner: str) -> None:
-        """`smoothing_s` is the mask filter's time constant in seconds, `refiner` a name of `rtmatte.refine.choose`."""
+    def __init__(self, matter: Matter, settings: MovingSettings) -> None:
         self.matter = matter
-        self.refiner = make_refiner(refiner)
+        self._refiner = make_refiner(settings.refiner)
         self._quantizing = Upscale()
-        self._smoother = ExponentialFilter(smoothing_s, lets_go_at=_LETS_GO_AT)
+        self._components = Components()
+        self._subject = Subject() if settings.people == "nearest" else None
+        self._colors = ForegroundColors() if settings.edge_colors else None
+        self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=_LETS_GO_AT)
         self._cuts = SceneCutDetector()
 
     def estimate(self, frame: Frame) -> Matted:
@@ -51,14 +57,22 @@ class MattingChain:
         return matted
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
-        """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites."""
-        # At frame size already, as recorded mattes are, there is nothing to find out.
-        complete = matted.alpha.shape == shape_hw(matted.frame.picture)
-        return (self._quantizing if complete else self.refiner).refine(matted.frame, matted.alpha, out_u8)
+        """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
 
-    def alpha_of(self, frame: Frame) -> U8:
-        """All three in a row; the result is overwritten by the next call."""
-        return self.refine(self.smooth(self.estimate(frame)))
+        Specks, holes and, if so chosen, bystanders are gone. An alpha that has the frame's size already, as recorded
+        mattes have, is left as it is.
+        """
+        if matted.alpha.shape == shape_hw(matted.frame.picture):
+            return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
+        self._components.clean(matted.alpha)
+        if self._subject is not None:
+            self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
+        return self._refiner.refine(matted.frame, matted.alpha, out_u8)
+
+    def clear_edges(self, frame: Frame, alpha_u8: U8) -> None:
+        """Takes the old background out of the frame's colours wherever alpha is in between, in place."""
+        if self._colors is not None:
+            self._colors.replace(frame.picture, alpha_u8)
 
     def reset(self) -> None:
         """Forgets the past of every stage."""
@@ -68,4 +82,7 @@ class MattingChain:
     def forget_past(self) -> None:
         """Forgets the past of all stages but the model's."""
         self._smoother.reset()
-        self.refiner.reset()
+        self._refiner.reset()
+        self._components.reset()
+        if self._subject is not None:
+            self._subject.reset()

@@ -27,7 +27,7 @@ from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
-from rtmatte.settings import Codec, Device, Encoder, Fit, RefinerName, VideoSettings
+from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, VideoSettings
 from rtmatte.stats import StageTime
 
 
@@ -54,6 +54,8 @@ def process_video(
     threads: int | None = VideoSettings.threads,
     smoothing_s: float = VideoSettings.smoothing_s,
     refiner: RefinerName = VideoSettings.refiner,
+    people: People = VideoSettings.people,
+    edge_colors: bool = VideoSettings.edge_colors,
     codec: Codec | None = VideoSettings.codec,
     quality: int = VideoSettings.quality,
     encoder: Encoder = VideoSettings.encoder,
@@ -81,6 +83,8 @@ def process_video(
         threads=threads,
         smoothing_s=smoothing_s,
         refiner=refiner,
+        people=people,
+        edge_colors=edge_colors,
         codec=codec,
         quality=quality,
         encoder=encoder,
@@ -170,13 +174,14 @@ def clip_stages(
 
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
     """
-    chain = MattingChain(matter, smoothing_s=settings.smoothing_s, refiner=settings.refiner)
+    chain = MattingChain(matter, settings)
     compositor = Compositor(behind)
 
     def refine(matted: Matted) -> _Refined:
         return _Refined(matted.frame, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
 
     def composite(refined: _Refined) -> _Refined:
+        chain.clear_edges(refined.frame, refined.alpha_u8)
         compositor.composite(refined.frame, refined.alpha_u8)
         return refined
 

@@ -115,7 +115,7 @@ class Composer:
 
     def _begin(self, matter: Matter) -> None:
         self._matter, self.model, self.provider = matter, matter.name, matter.provider
-        self._chain = MattingChain(matter, smoothing_s=self._settings.smoothing_s, refiner=self._settings.refiner)
+        self._chain = MattingChain(matter, self._settings)
         self._use_masks()
 
     def _use_masks(self) -> None:
@@ -188,6 +188,7 @@ class Composer:
             matted = self._chain.smooth(matted)
         alpha_u8 = self._chain.refine(matted, self._alpha_u8)
         before = self._copy(frame) if self.split else None
+        self._chain.clear_edges(frame, alpha_u8)
         self._compositor.composite(frame, alpha_u8)
         self._faults_in_a_row = self._reloads = 0
         return Composite(frame, estimate_seconds, before)
