@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "rtmatte"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 STAGES = {"capture", "matting", "temporal", "refine", "composite", "output"}
 HOMES = {
+    "pymatting": {"refine/closed_form.py"},
     "onnxruntime": {"matting/session.py"},
     "av": {"capture", "output"},
     "pyvirtualcam": {"output/virtual_camera.py"},

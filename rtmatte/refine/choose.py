@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from rtmatte.errors import SettingsError
+from rtmatte.refine.closed_form import ClosedForm
 from rtmatte.refine.guided import GuidedFilter
 from rtmatte.refine.refiner import Refiner
 from rtmatte.refine.upscale import Upscale
 
-REFINERS: Mapping[str, Callable[[], Refiner]] = MappingProxyType({"upscale": Upscale, "guided": GuidedFilter})
+REFINERS: Mapping[str, Callable[[], Refiner]] = MappingProxyType(
+    {"upscale": Upscale, "guided": GuidedFilter, "closed-form": ClosedForm}
+)
 
 
 def make_refiner(name: str) -> Refiner:
     """A new refiner of that name with its usual options.
 
-    Raises: `SettingsError`: no such refiner; states the names that there are.
+    Raises: `SettingsError`: no such refiner; states the names that there are. `RuntimeNotInstalledError`: it needs a
+    package that isn't installed.
     """
     if name not in REFINERS:
         raise SettingsError(f"Expected a refiner of {', '.join(REFINERS)}, got {name!r}.")
