@@ -39,8 +39,8 @@ class ClosedForm:
     def __init__(
         self, first: Refiner | None = None, *, prior: float = 0.1, radius: int = 1, max_pixels: int = 1_000_000
     ) -> None:
-        """`prior` is the weight of the first estimate; windows of 2·`radius` + 1 pixels a side are linear. A radius of 2
-        finds finer detail, in four times the time and with far more memory.
+        """`prior` is the weight of the first estimate; alpha is linear in windows of 2·`radius` + 1 pixels a side. A
+        radius of 2 finds finer detail, in four times the time and with far more memory.
 
         Raises: `SettingsError` for a value out of range, `RuntimeNotInstalledError` where pymatting isn't installed.
         """
