@@ -1,0 +1,138 @@
+"""The room without the person, learnt as it is revealed, and what it tells about alpha."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmatte.errors import SettingsError
+from rtmatte.frame import F32, I420, U8, Frame, Picture
+from rtmatte.refine import clean_plate_kernels as kernels
+from rtmatte.refine.shrink import Shrinker
+
+_CHROMA_WEIGHT = 2.0
+_BACKGROUND = 0.05
+"""No alpha about a cell above this: it shows the room."""
+_MARGIN = np.ones((7, 7), np.uint8)
+_KNOWN_S = 0.2
+_MEMORY_S = 0.8
+"""How fast the plate follows changes of light."""
+_CONTRAST = 6.7
+"""Of foreground and plate, in units of the noise, at which the plate has half a say."""
+_WINDOW = (11, 11)
+_MOVED = 0.3
+"""Of the cells that show the room: when more than this differ from the plate, the camera has moved or the light was
+switched. On seven clips all frames of a pan are above, all of a still camera below."""
+_DIFFERS = 4.0
+"""In units of the noise."""
+_LEAST_DIFFERENCE = 6.0
+_NOISE_RANGE = (1.0, 6.0)
+_LEAST_CHECKED = 0.05
+_EQUALS = 2.5
+"""In units of the noise, the root mean square of 5x5 cells."""
+_CLUTTER_S = 1.0
+_GAP_S = 0.5
+
+
+class CleanPlate:
+    """Learns the room where alpha is 0 and corrects alpha by it, at the model's resolution, before refinement.
+
+    In the uncertain band, alpha is solved from C = αF + (1 − α)B with B of the plate and F from sure foreground nearby.
+    What has equalled the plate for a second is no person and fades out. When much of the room differs from the plate,
+    the camera has moved: everything is forgotten, and `forgotten` counts it. Noise is measured on the way. Owned by one
+    thread; allocates when the shape changes, and some scratch.
+    """
+
+    def __init__(self, photo: Picture | None = None, *, clutter: bool = True) -> None:
+        """`photo`: the empty room from the same place, of any size; else the room is learnt. It is only read.
+
+        Raises: `SettingsError` for a photo that isn't a picture.
+        """
+        if not (photo is None or isinstance(photo, I420) or (photo.ndim == 3 and photo.dtype == np.uint8)):
+            raise SettingsError(f"Expected a picture of the room, got {photo.dtype} {photo.shape}.")
+        self._photo = photo
+        self._clutter = clutter
+        self.forgotten = 0
+        self._buffers: _Buffers | None = None
+        self._noise = 3.0
+        self._last_s = 0.0
+
+    def reset(self) -> None:
+        """Forgets what was learnt; a photo is kept."""
+        self._buffers = None
+
+    def correct(self, frame: Frame, alpha: F32) -> None:
+        """Corrects (h, w) float32 alpha of the frame in place, and learns from both."""
+        seconds = float(frame.pts_seconds)
+        elapsed = seconds - self._last_s
+        self._last_s = seconds
+        if self._buffers is None or self._buffers.shape_hw != alpha.shape:
+            self._buffers = _Buffers((alpha.shape[0], alpha.shape[1]))
+            if self._photo is not None:
+                self._buffers.shrink(self._photo)
+                self._buffers.plate[:] = self._buffers.planes
+                self._buffers.known_s[:] = _MEMORY_S
+        elapsed = elapsed if 0 < elapsed <= _GAP_S else 1 / 30
+        b = self._buffers
+        b.shrink(frame.picture)
+        kernels.compare(b.planes, b.plate, _CHROMA_WEIGHT, b.squared)
+        cv2.dilate(alpha, _MARGIN, dst=b.nearby)
+        self._check_camera(b)
+        np.multiply(b.known_s, 1 / _KNOWN_S, out=b.known)
+        np.floor(b.known, out=b.known)
+        np.minimum(b.known, 1, out=b.known)
+        if b.known.any():
+            self._settle(b, alpha)
+            if self._clutter:
+                cv2.blur(b.squared, (5, 5), dst=b.squared)
+                limit = (_EQUALS * self._noise) ** 2
+                kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
+        kernels.learn(b.planes, b.nearby, _BACKGROUND, b.plate, b.known_s, elapsed, _MEMORY_S)
+
+    def _check_camera(self, b: _Buffers) -> None:
+        """Measures the noise where the room shows, or forgets all where it is another room."""
+        distances = np.sqrt(b.squared[(b.nearby < _BACKGROUND) & (b.known_s > 0)])
+        if distances.size < _LEAST_CHECKED * b.squared.size:
+            return
+        if float((distances > max(_LEAST_DIFFERENCE, _DIFFERS * self._noise)).mean()) > _MOVED:
+            b.known_s.fill(0)
+            b.matched_s.fill(0)
+            self.forgotten += 1
+        else:
+            self._noise += 0.1 * (float(np.clip(np.median(distances), *_NOISE_RANGE)) - self._noise)
+
+    def _settle(self, b: _Buffers, alpha: F32) -> None:
+        kernels.weigh(b.planes, alpha, b.weighted)
+        cv2.blur(b.weighted, _WINDOW, dst=b.weighted, borderType=cv2.BORDER_REPLICATE)
+        soft = cv2.dilate(cv2.inRange(alpha, 0.03, 0.97), np.ones((3, 3), np.uint8))
+        band = cv2.GaussianBlur(np.asarray(soft, np.float32), (0, 0), 1) / np.float32(255)
+        kernels.settle(b.planes, b.plate, b.known, b.weighted, band, alpha, _CHROMA_WEIGHT, _CONTRAST * self._noise)
+
+
+class _Buffers:
+    """Everything of one alpha's shape."""
+
+    def __init__(self, shape_hw: tuple[int, int]) -> None:
+        self.shape_hw = shape_hw
+        self._luma, self._chroma = Shrinker(), Shrinker()
+        self._pixels: U8 = np.empty((*shape_hw, 3), np.uint8)
+        self.planes: U8 = np.empty((3, *shape_hw), np.uint8)
+        self.plate: F32 = np.zeros((3, *shape_hw), np.float32)
+        self.weighted: F32 = np.empty((*shape_hw, 4), np.float32)
+        self.known_s, self.matched_s, self.known, self.squared, self.nearby = (_zeros(shape_hw) for _ in range(5))
+
+    def shrink(self, picture: Picture) -> None:
+        """Y, U, V of a picture into `planes`."""
+        if isinstance(picture, I420):
+            self._luma.shrink(picture.y, self.planes[0])
+            self._chroma.shrink(picture.u, self.planes[1])
+            self._chroma.shrink(picture.v, self.planes[2])
+        else:
+            self._luma.shrink(picture, self._pixels)
+            cv2.cvtColor(self._pixels, cv2.COLOR_BGR2YUV, dst=self._pixels)
+            cv2.split(self._pixels, mv=list(self.planes))
+
+
+def _zeros(shape_hw: tuple[int, int]) -> NDArray[np.float32]:
+    return np.zeros(shape_hw, np.float32)
