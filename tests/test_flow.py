@@ -51,6 +51,19 @@ def test_the_mask_follows_the_disc(kind: str, shift: int) -> None:
     assert shift == 0 or _iou(carried, truth) > _iou(alpha, truth) + 0.02
 
 
+@pytest.mark.parametrize("shift", [2, 5, 8])
+def test_the_outline_is_within_a_pixel(shift: int) -> None:
+    """Where the carried mask differs from the truth by more than a pixel's breadth, it is at most a hundredth of the disc."""
+    propagator = MaskPropagator()
+    before, alpha = _scene("i420", 0)
+    after, truth = _scene("i420", shift)
+    propagator.remember(before, alpha)
+    mask, disc = (propagator.propagate(after) > 0.5).astype(np.uint8), truth.astype(np.uint8)
+    pixel = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
+    beyond = (mask > cv2.dilate(disc, pixel)) | (mask < cv2.erode(disc, pixel))
+    assert beyond.sum() <= disc.sum() / 100
+
+
 def test_the_mask_may_have_another_resolution_than_the_frame() -> None:
     propagator = MaskPropagator()
     before, alpha = _scene("i420", 0)

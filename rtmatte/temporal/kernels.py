@@ -21,3 +21,33 @@ def follow(state: F32, alpha: F32, difference: F32, weight: float, lets_go_at: f
             share = d[x] * scale
             share = share if share < np.float32(1) else np.float32(1)
             s[x] += (base + rest * share * share) * (a[x] - s[x])
+
+
+@njit(nogil=True, cache=True)
+def add_positions(flow: F32, scale_x: float, scale_y: float, places: F32) -> None:
+    """Where each pixel's flow leads to: its own position plus the flow times the scale."""
+    width = flow.shape[1]
+    along_x, along_y = np.float32(scale_x), np.float32(scale_y)
+    for y in range(flow.shape[0]):
+        source, target = flow[y], places[y]
+        for x in range(width):
+            target[x, 0] = np.float32(x) + source[x, 0] * along_x
+            target[x, 1] = np.float32(y) + source[x, 1] * along_y
+
+
+@njit(nogil=True, cache=True)
+def prefer_stillness(flow: F32, moved: F32, still: F32, noise: float) -> None:
+    """Scales the flow by s⁴ / (s⁴ + m⁴ + noise⁴) and writes the residual of that mixture into `still`.
+
+    s is the residual without any motion (`still`), m with the flow (`moved`).
+    """
+    floor = np.float32(noise) ** 4
+    for y in range(flow.shape[0]):
+        target, with_flow, without = flow[y], moved[y], still[y]
+        for x in range(with_flow.size):
+            s, m = without[x], with_flow[x]
+            s4, m4 = s * s * s * s, m * m * m * m
+            trust = s4 / (s4 + m4 + floor)
+            target[x, 0] *= trust
+            target[x, 1] *= trust
+            without[x] = s + trust * (m - s)
