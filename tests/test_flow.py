@@ -53,7 +53,7 @@ def test_the_mask_follows_the_disc(kind: str, shift: int) -> None:
 
 @pytest.mark.parametrize("shift", [2, 5, 8])
 def test_the_outline_is_within_a_pixel(shift: int) -> None:
-    """Where the carried mask differs from the truth by more than a pixel's breadth, it is at most a hundredth of the disc."""
+    """More than a pixel's breadth off the true outline lies at most a hundredth of the disc."""
     propagator = MaskPropagator()
     before, alpha = _scene("i420", 0)
     after, truth = _scene("i420", shift)

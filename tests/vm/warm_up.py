@@ -37,11 +37,10 @@ def warm_up(image: MachineImage, key_model: Path, folder: Path) -> None:
     live = [
         *("rtmatte", "webcam", "--camera", f"file:{clip}", "--size", f"{_SIZE_WH[0]}x{_SIZE_WH[1]}"),
         *("--output", "null", "--background", "#00b140", "--model", str(key_model), "--smoothing", "0"),
-        *("--when-slow", "drop", "--no-idle", "--loop", "--seconds", "3"),
+        *("--when-slow", "drop", "--no-idle", "--loop", "--seconds", str(_TIMEOUT_S)),
     ]
     _run(image, key_model, "tests.vm.guest.preload")
-    said = _run(image, key_model, *live)
-    assert "showing the picture" in said, said
+    _run_until(image, key_model, "showing the picture", *live)
 
 
 def _run(image: MachineImage, key_model: Path, *module_and_arguments: str) -> str:
@@ -56,3 +55,22 @@ def _run(image: MachineImage, key_model: Path, *module_and_arguments: str) -> st
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def _run_until(image: MachineImage, key_model: Path, line_begins: str, *module_and_arguments: str) -> None:
+    """Ends the program once it says so: the first picture is there when the last kernel is compiled."""
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-m", *module_and_arguments],
+        env={**os.environ, **guest_environment(image, key_model)},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            said.append(line)
+            if line.startswith(line_begins):
+                running.terminate()
+    assert running.returncode == 0, said
+    assert any(line.startswith(line_begins) for line in said), said
