@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
     from rtmatte.settings import BenchSettings, LiveSettings
+    from rtmatte.temporal.adaptive import AdaptiveFilter
     from rtmatte.temporal.exponential import ExponentialFilter
     from rtmatte.temporal.scene_cut import SceneCutDetector
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdaptiveFilter": "temporal.adaptive",
     "BenchResult": "runs.bench.result",
     "BenchSettings": "settings",
     "BlurBackground": "composite.blur",
@@ -75,6 +77,7 @@ _HOMES = {
 
 __all__ = [
     "I420",
+    "AdaptiveFilter",
     "BenchResult",
     "BenchSettings",
     "BlurBackground",
