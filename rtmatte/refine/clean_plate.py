@@ -23,7 +23,8 @@ _CONTRAST = 6.7
 _WINDOW = (11, 11)
 _MOVED = 0.3
 """Of the cells that show the room: when more than this differ from the plate, the camera has moved or the light was
-switched. On seven clips all frames of a pan are above, all of a still camera below."""
+switched. None of seven clips with a still camera ever got there; a pan over bookshelves did in 86 of 150 frames, a slow
+one over a plain wall in 3 of 60, and no clip with a moving camera came out worse for the rest."""
 _DIFFERS = 4.0
 """In units of the noise."""
 _LEAST_DIFFERENCE = 6.0

@@ -13,8 +13,8 @@ from rtmatte.frame import U8
 _SURE = 5
 """Alpha, of 255, that is this near to 0 or 1 is taken for it."""
 _REACH = 0.005
-"""Of the diagonal: how far the unknown band reaches into what seems sure. On seven clips with exact truth bands of 3, 6
-and 10 pixels of 700x700 all gave errors within 3 %, the narrow ones in a fifth of the time."""
+"""Of the diagonal: how far the unknown band reaches into what seems sure. On seven clips with exact truth bands of 4
+and 6 pixels gave the same errors to 1 %, with a broader one the closed form's mean error grew."""
 
 
 def unknown_band(alpha_u8: U8) -> NDArray[np.bool_]:
