@@ -13,7 +13,7 @@ import rtmatte
 
 def main(source: str, target: str) -> None:
     matter = rtmatte.load_matter()
-    smoother = rtmatte.AdaptiveFilter(0.33)
+    smoother = rtmatte.ExponentialFilter(0.06)
     cuts = rtmatte.SceneCutDetector()
     refiner = rtmatte.Upscale()
 
@@ -23,7 +23,7 @@ def main(source: str, target: str) -> None:
         with sink:
             for frame in clip:
                 alpha = matter.estimate(frame)
-                alpha = smoother.apply(frame, alpha, cut=cuts.is_cut(frame.picture))
+                alpha = smoother.apply(alpha, frame.pts_seconds, cut=cuts.is_cut(frame.picture))
                 share = min(1.0, frame.index / frames)
                 background = rtmatte.ColorBackground((0, round(177 * (1 - share)), round(64 + 191 * share)))
                 # Overwrites frame.picture with the composite.

@@ -34,14 +34,12 @@ if TYPE_CHECKING:
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
     from rtmatte.settings import BenchSettings, LiveSettings
-    from rtmatte.temporal.adaptive import AdaptiveFilter
     from rtmatte.temporal.exponential import ExponentialFilter
     from rtmatte.temporal.scene_cut import SceneCutDetector
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AdaptiveFilter": "temporal.adaptive",
     "BenchResult": "runs.bench.result",
     "BenchSettings": "settings",
     "BlurBackground": "composite.blur",
@@ -77,7 +75,6 @@ _HOMES = {
 
 __all__ = [
     "I420",
-    "AdaptiveFilter",
     "BenchResult",
     "BenchSettings",
     "BlurBackground",

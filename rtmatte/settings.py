@@ -16,7 +16,6 @@ Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
 RefinerName: TypeAlias = Literal["guided", "upscale"]
-SmootherName: TypeAlias = Literal["adaptive", "exponential"]
 People: TypeAlias = Literal["everyone", "nearest"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
@@ -170,10 +169,8 @@ class MovingSettings(EstimateSettings):
 
     model: str = "selfie-multiclass-int8"
     """People; for anything else see `rtmatte models list`."""
-    smoothing_s: float = 0.33
-    """Time constant of the mask filter in seconds, for what agrees with its past; 0 = off."""
-    smoother: SmootherName = "adaptive"
-    """How masks are filtered over time: along what moves, by optical flow, or without a look at the picture."""
+    smoothing_s: float = 0.15
+    """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
     refiner: RefinerName = "guided"
     """How alpha comes to frame size: along the picture's edges, or by plain interpolation."""
     people: People = "everyone"

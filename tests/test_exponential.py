@@ -1,4 +1,4 @@
-"""The exponential filter against its closed form, at any frame rate."""
+"""The exponential filter against its closed form, at any frame rate, and every way it forgets."""
 
 from __future__ import annotations
 
@@ -11,28 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtmatte.errors import SettingsError
-from rtmatte.frame import Frame
 from rtmatte.temporal.exponential import ExponentialFilter
-from tests.frames import noise_picture
 
 ZEROS = np.zeros((6, 8), np.float32)
 ONES = np.ones((6, 8), np.float32)
-PICTURE = noise_picture("i420", (16, 12))
-
-
-def _at(seconds: Fraction | float) -> Frame:
-    """A frame to the microsecond; its picture isn't looked at."""
-    return Frame(PICTURE, round(seconds * 1_000_000), Fraction(1, 1_000_000), index=0)
 
 
 @pytest.mark.parametrize("rate", [10, 24, Fraction(30000, 1001), 60])
 @pytest.mark.parametrize("time_constant", [0.03, 0.06, 0.4])
 def test_a_step_is_followed_alike_at_any_frame_rate(rate: Fraction, time_constant: float) -> None:
     smoother = ExponentialFilter(time_constant)
-    smoother.apply(_at(0), ZEROS)
+    smoother.apply(ZEROS, 0)
     for number in range(1, 20):
         seconds = Fraction(number) / rate
-        got = smoother.apply(_at(seconds), ONES)
+        got = smoother.apply(ONES, seconds)
         assert np.allclose(got, 1 - math.exp(-float(seconds) / time_constant), atol=1e-5)
 
 
@@ -42,11 +34,59 @@ def test_matches_the_recursion_in_float64(steps: list[tuple[float, float]]) -> N
     seconds, state = 0.0, None
     for value, elapsed in steps:
         seconds += elapsed
-        got = smoother.apply(_at(seconds), np.full((2, 3), value, np.float32))
+        got = smoother.apply(np.full((2, 3), value, np.float32), seconds)
         weight = 1 - math.exp(-elapsed / 0.1)
         state = value if state is None else state + weight * (value - state)
         assert np.allclose(got, state, atol=1e-5)
         assert 0 <= got.min() <= got.max() <= 1 + 1e-6
+
+
+def test_a_constant_stays_constant() -> None:
+    smoother = ExponentialFilter(0.2)
+    alpha = np.random.default_rng(1).random((9, 7), np.float32)
+    for number in range(10):
+        assert np.allclose(smoother.apply(alpha, number / 30), alpha, atol=1e-6)
+
+
+def test_zero_passes_through() -> None:
+    smoother = ExponentialFilter(0)
+    smoother.apply(ZEROS, 0)
+    assert np.array_equal(smoother.apply(ONES, 0.01), ONES)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cut", "forgets"),
+    [(0.04, False, False), (0.04, True, True), (0.5, False, False), (0.51, False, True), (-0.04, False, True)],
+    ids=["next frame", "scene cut", "just no gap", "gap", "backwards"],
+)
+def test_what_makes_it_forget(seconds: float, cut: bool, forgets: bool) -> None:
+    smoother = ExponentialFilter(1.0)
+    smoother.apply(ZEROS, 10)
+    got = smoother.apply(ONES, 10 + seconds, cut=cut)
+    assert bool((got == 1).all()) == forgets
+
+
+def test_a_new_shape_and_reset_make_it_forget() -> None:
+    smoother = ExponentialFilter(1.0)
+    smoother.apply(ZEROS, 0)
+    assert (smoother.apply(np.ones((3, 3), np.float32), 0.04) == 1).all()
+    smoother.apply(ZEROS, 0.08)
+    smoother.reset()
+    assert (smoother.apply(ONES, 0.12) == 1).all()
+
+
+def test_the_input_is_never_written() -> None:
+    smoother = ExponentialFilter(0.1)
+    alpha = ZEROS.copy()
+    smoother.apply(alpha, 0)
+    smoother.apply(ONES, 0.04)
+    assert (alpha == 0).all()
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan])
+def test_a_negative_time_constant_is_refused(value: float) -> None:
+    with pytest.raises(SettingsError, match="0 s or more"):
+        ExponentialFilter(value)
 
 
 def test_what_agrees_is_averaged_and_what_moves_is_followed() -> None:
@@ -54,8 +94,8 @@ def test_what_agrees_is_averaged_and_what_moves_is_followed() -> None:
     weight = 1 - math.exp(-0.04 / 0.2)
     for step, moved in ((0.01, weight + (1 - weight) * (0.01 / 0.5) ** 2), (0.5, 1.0), (1.0, 1.0)):
         smoother = ExponentialFilter(0.2, lets_go_at=0.5)
-        smoother.apply(_at(0), np.zeros((20, 30), np.float32))
-        after = smoother.apply(_at(0.04), np.full((20, 30), step, np.float32))
+        smoother.apply(np.zeros((20, 30), np.float32), 0)
+        after = smoother.apply(np.full((20, 30), step, np.float32), 0.04)
         assert np.allclose(after, step * moved, atol=1e-6)
 
 
@@ -63,8 +103,8 @@ def test_letting_go_depends_on_the_neighbourhood_and_stays_within_both() -> None
     rng = np.random.default_rng(0)
     before, alpha = rng.random((40, 60), np.float32), rng.random((40, 60), np.float32)
     smoother = ExponentialFilter(0.3, lets_go_at=0.4)
-    smoother.apply(_at(0), before)
-    after = smoother.apply(_at(0.03), alpha)
+    smoother.apply(before, 0)
+    after = smoother.apply(alpha, 0.03)
     assert (after >= np.minimum(before, alpha) - 1e-6).all()
     assert (after <= np.maximum(before, alpha) + 1e-6).all()
     # The same by float64 and a Gaussian of its own.

@@ -26,10 +26,10 @@ def _picture(luma: U8) -> I420:
 @pytest.mark.parametrize(
     ("size_wh", "small_wh"),
     [
-        ((1280, 720), (213, 120)),
-        ((1920, 1080), (192, 108)),
+        ((1280, 720), (256, 144)),
+        ((1920, 1080), (240, 135)),
         ((640, 480), (213, 160)),
-        ((480, 1920), (48, 192)),
+        ((480, 1920), (60, 240)),
         ((4000, 32), (2000, 16)),
         ((17, 9), (17, 9)),
         ((1, 1), (1, 1)),
@@ -69,30 +69,6 @@ def test_a_still_picture_with_noise_stands_still() -> None:
     assert motion.residual.max() < 3
 
 
-def test_the_important_side_of_an_edge_decides() -> None:
-    """A still foreground at the left of a background that moves unpredictably: its edge counts as still."""
-    still = _texture((240, 160), 8)
-    before, after = still.copy(), still.copy()
-    before[:, 120:], after[:, 120:] = _texture((120, 160), 9), _texture((120, 160), 10)
-    importance = np.full(still.shape, 0.05, np.float32)
-    importance[:, :120] = 1
-    motion, alike = Motion(), Motion()
-    motion.find(after, before, importance)
-    alike.find(after, before)
-    edge = np.s_[20:-20, 118:120]
-    assert np.abs(motion.flow[edge]).mean() < np.abs(alike.flow[edge]).mean()
-    assert motion.residual[edge].mean() < 0.3 * alike.residual[edge].mean()
-
-
-def test_importance_that_is_the_same_everywhere_changes_nothing() -> None:
-    one, other = _texture((120, 90), 4), _texture((120, 90), 5)
-    motion, alike = Motion(), Motion()
-    motion.find(one, other, np.full(one.shape, 0.7, np.float32))
-    alike.find(one, other)
-    assert np.allclose(motion.residual, alike.residual, atol=1e-3)
-    assert np.allclose(motion.flow, alike.flow, atol=1e-3)
-
-
 def test_the_next_call_does_not_depend_on_the_last() -> None:
     one, other, third = (_texture((120, 90), seed) for seed in (4, 5, 6))
     fresh, used = Motion(), Motion()
@@ -130,9 +106,9 @@ def test_a_warp_fetches_from_where_the_flow_leads(shape_hw: tuple[int, int]) -> 
     """A map that tells columns comes out shifted by the flow in the map's own pixels; the edge is repeated."""
     height, width = shape_hw
     picture = _picture(np.zeros((720, 1280), np.uint8))
-    flow = np.zeros((*small_luma(picture).shape, 2), np.float32)
+    flow = np.zeros((144, 256, 2), np.float32)
     flow[..., 0] = 10
     values = np.tile(np.arange(width, dtype=np.float32), (height, 1))
     out = np.empty_like(values)
     Warp().warp(values, flow, picture, out)
-    assert np.allclose(out, np.minimum(values + 10 * 6 * width / 1280, width - 1), atol=0.05)
+    assert np.allclose(out, np.minimum(values + 10 * width / 256, width - 1), atol=0.05)

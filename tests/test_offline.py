@@ -277,7 +277,7 @@ def test_an_error_in_any_stage_leaves_nothing(
 ) -> None:
     owner, name = {
         "estimate": (EverythingIsForeground, "estimate"),
-        "smooth": (rtmatte.AdaptiveFilter, "apply"),
+        "smooth": (rtmatte.ExponentialFilter, "apply"),
         "refine": (GuidedFilter, "refine"),
         "composite": (rtmatte.Compositor, "composite"),
         "encode": (VideoFileSink, "send"),

@@ -20,7 +20,7 @@ from rtmatte.frame import U8, Frame, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.settings import MovingSettings, People, RefinerName, SmootherName, VideoSettings
+from rtmatte.settings import MovingSettings, People, RefinerName, VideoSettings
 from scoring.peers import squashed_u2netp
 
 
@@ -30,7 +30,6 @@ class Config:
 
     model: str = VideoSettings.model
     smoothing_s: float = VideoSettings.smoothing_s
-    smoother: SmootherName = VideoSettings.smoother
     refiner: RefinerName = VideoSettings.refiner
     people: People = VideoSettings.people
     threads: int | None = None
@@ -44,7 +43,6 @@ CONFIGS: Mapping[str, Config] = {
     "net_alone": Config(smoothing_s=0, refiner="upscale"),
     "net_refined": Config(smoothing_s=0),
     "net_smoothed": Config(refiner="upscale"),
-    "exponential": Config(smoother="exponential", smoothing_s=0.15),
     "selfie": Config(model="selfie"),
     "u2netp": Config(model="u2netp"),
     "u2netp_raw": Config(model="u2netp", smoothing_s=0, refiner="upscale"),
@@ -95,12 +93,7 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     with VideoFileSource(clip) as source:
         chain = MattingChain(
             _matter(config, source.format),
-            MovingSettings(
-                smoothing_s=config.smoothing_s,
-                smoother=config.smoother,
-                refiner=config.refiner,
-                people=config.people,
-            ),
+            MovingSettings(smoothing_s=config.smoothing_s, refiner=config.refiner, people=config.people),
         )
         for frame in source:
             begun = time.perf_counter()

@@ -34,10 +34,6 @@ RefinerOption = Annotated[
     Literal["guided", "upscale"],
     typer.Option("--refine", help="How the mask comes to full size: along the picture's edges, or plainly."),
 ]
-SmootherOption = Annotated[
-    Literal["adaptive", "exponential"],
-    typer.Option("--smoother", help="How the mask is calmed: along what moves in the picture, or blindly and cheaply."),
-]
 PeopleOption = Annotated[
     Literal["everyone", "nearest"], typer.Option("--people", help="Who stays: everyone, or only who is nearest.")
 ]

@@ -23,7 +23,6 @@ def video(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = VideoSettings.smoothing_s,
-    smoother: options.SmootherOption = VideoSettings.smoother,
     refine: options.RefinerOption = VideoSettings.refiner,
     people: options.PeopleOption = VideoSettings.people,
     edge_colors: options.EdgeColors = VideoSettings.edge_colors,
@@ -62,7 +61,6 @@ def video(
             threads=threads,
             smoothing_s=smoothing,
             refiner=refine,
-            smoother=smoother,
             people=people,
             edge_colors=edge_colors,
             codec=codec,

@@ -57,7 +57,6 @@ def webcam(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = LiveSettings.smoothing_s,
-    smoother: options.SmootherOption = LiveSettings.smoother,
     refine: options.RefinerOption = LiveSettings.refiner,
     people: options.PeopleOption = LiveSettings.people,
     edge_colors: options.EdgeColors = LiveSettings.edge_colors,
@@ -111,7 +110,6 @@ def webcam(
         preview=preview,
         smoothing_s=smoothing,
         refiner=refine,
-        smoother=smoother,
         people=people,
         edge_colors=edge_colors,
         when_slow=when_slow,

@@ -15,8 +15,11 @@ from rtmatte.refine.refiner import shape_hw
 from rtmatte.refine.subject import Subject
 from rtmatte.refine.upscale import Upscale
 from rtmatte.settings import MovingSettings
-from rtmatte.temporal.choose import make_smoother
+from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
+
+_LETS_GO_AT = 0.5
+"""From this difference between alpha and its average on, it is motion; see docs/design.md for the figures."""
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class MattingChain:
         self._components = Components()
         self._subject = Subject() if settings.people == "nearest" else None
         self._colors = ForegroundColors() if settings.edge_colors else None
-        self._smoother = make_smoother(settings.smoother, settings.smoothing_s)
+        self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=_LETS_GO_AT)
         self._cuts = SceneCutDetector()
 
     def estimate(self, frame: Frame) -> Matted:
@@ -50,7 +53,7 @@ class MattingChain:
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place."""
         cut = self._cuts.is_cut(matted.frame.picture)
-        np.copyto(matted.alpha, self._smoother.apply(matted.frame, matted.alpha, cut=cut))
+        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=cut))
         return matted
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:

@@ -27,7 +27,7 @@ from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
-from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, SmootherName, VideoSettings
+from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, VideoSettings
 from rtmatte.stats import StageTime
 
 
@@ -53,7 +53,6 @@ def process_video(
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
     smoothing_s: float = VideoSettings.smoothing_s,
-    smoother: SmootherName = VideoSettings.smoother,
     refiner: RefinerName = VideoSettings.refiner,
     people: People = VideoSettings.people,
     edge_colors: bool = VideoSettings.edge_colors,
@@ -83,7 +82,6 @@ def process_video(
         device=device,
         threads=threads,
         smoothing_s=smoothing_s,
-        smoother=smoother,
         refiner=refiner,
         people=people,
         edge_colors=edge_colors,

@@ -6,27 +6,28 @@ It can be made to let go where something moves, so that still edges don't shimme
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from rtmatte.errors import SettingsError
-from rtmatte.frame import F32, Frame
+from rtmatte.frame import F32
 from rtmatte.temporal import kernels
-from rtmatte.temporal.smoother import Clock
 
+_GAP_SECONDS = 0.5
 _MOTION_SIGMA = 1.0
 """In pixels of alpha: whether something moves is asked of a neighbourhood, so that single pixels don't break away."""
 
 
 class ExponentialFilter:
-    """A `Smoother` that blends each alpha into its state with the weight 1 − exp(−Δt/τ), Δt from the frame before.
+    """Blends each alpha into its state with the weight 1 − exp(−Δt/τ), Δt being the time since the frame before.
 
     So a step in alpha is followed to 63 % after τ seconds at any frame rate. With `lets_go_at` d₀ the weight grows with
     disagreement, w + (1 − w)·min(1, (d / d₀)²), d being the blurred absolute difference between alpha and its average:
     what agrees with its past is averaged, what disagrees by d₀ or more is motion and taken as it is. τ = 0 passes alpha
     through. The past is forgotten at a scene cut, when the shape changes, when time goes backwards and after a gap of
-    more than half a second. The picture isn't looked at. Owned by one thread; allocates only when the shape changes.
+    more than `gap_seconds`. Owned by one thread; allocates only when the shape changes.
 
     Reference: first-order low-pass, discretised exactly for a signal that is constant between frames; the adaptive
     weight is the idea of the one-euro filter (Casiez et al., CHI 2012) with disagreement in the place of speed.
@@ -34,25 +35,31 @@ class ExponentialFilter:
     Raises: `SettingsError` for a negative time constant, or for a `lets_go_at` that isn't over 0.
     """
 
-    def __init__(self, time_constant_seconds: float, *, lets_go_at: float | None = None) -> None:
+    def __init__(
+        self, time_constant_seconds: float, *, lets_go_at: float | None = None, gap_seconds: float = _GAP_SECONDS
+    ) -> None:
         if not time_constant_seconds >= 0:
             raise SettingsError(f"Expected a time constant of 0 s or more, got {time_constant_seconds!r}.")
         if lets_go_at is not None and not lets_go_at > 0:
             raise SettingsError(f"Expected to let go at a difference over 0, got {lets_go_at!r}.")
         self._time_constant = time_constant_seconds
         self._lets_go_at = lets_go_at
-        self._clock = Clock()
+        self._gap = gap_seconds
         self._state: F32 | None = None
         self._difference: F32 = np.empty((0, 0), np.float32)
+        self._last_seconds = 0.0
 
-    def apply(self, frame: Frame, alpha: F32, *, cut: bool = False) -> F32:
-        elapsed = self._clock.elapsed(frame.pts_seconds)
+    def apply(self, alpha: F32, pts_seconds: Fraction | float, *, cut: bool = False) -> F32:
+        """The smoothed alpha of the frame at that time: (h, w) float32, owned by the filter until the next call."""
+        seconds = float(pts_seconds)
+        elapsed = seconds - self._last_seconds
+        self._last_seconds = seconds
         if self._time_constant == 0:
             return alpha
         if self._state is None or self._state.shape != alpha.shape:
             self._state = alpha.copy()
             self._difference = np.empty_like(self._state)
-        elif cut or elapsed is None:
+        elif cut or not 0 <= elapsed <= self._gap:
             np.copyto(self._state, alpha)
         else:
             weight = -math.expm1(-elapsed / self._time_constant)
@@ -65,4 +72,5 @@ class ExponentialFilter:
         return self._state
 
     def reset(self) -> None:
+        """Forgets the past."""
         self._state = None

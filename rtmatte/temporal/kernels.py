@@ -51,28 +51,3 @@ def prefer_stillness(flow: F32, moved: F32, still: F32, noise: float) -> None:
             target[x, 0] *= trust
             target[x, 1] *= trust
             without[x] = s + trust * (m - s)
-
-
-@njit(nogil=True, cache=True)
-def blend_into_past(
-    past: F32, alpha: F32, residual: F32, kept_at_most: float, per_residual: float, per_difference: float, out: F32
-) -> None:
-    """Writes alpha + kept · (past − alpha) into `out`.
-
-    kept = kept_at_most · e⁻ˣ with x = (per_residual · residual)² + (per_difference · (alpha − past))². e⁻ˣ is taken as
-    (1 + x/32)⁻³², which vectorises and is too large by 0.009 at most.
-    """
-    one, share, most = np.float32(1), np.float32(1 / 32), np.float32(kept_at_most)
-    by_residual, by_difference = np.float32(per_residual), np.float32(per_difference)
-    for y in range(past.shape[0]):
-        p, a, r, target = past[y], alpha[y], residual[y], out[y]
-        for x in range(p.size):
-            difference = p[x] - a[x]
-            unexplained, disagreeing = r[x] * by_residual, difference * by_difference
-            kept = one / (one + share * (unexplained * unexplained + disagreeing * disagreeing))
-            kept *= kept
-            kept *= kept
-            kept *= kept
-            kept *= kept
-            kept *= kept
-            target[x] = a[x] + most * kept * difference

@@ -8,7 +8,7 @@ import numpy as np
 from rtmatte.frame import F32, I420, U8, Picture, picture_size_wh
 from rtmatte.temporal import kernels
 
-_LONG_SIDE = 200
+_LONG_SIDE = 240
 """About that of the small planes; at 160 masks go along a little worse, at 320 no better."""
 _LEAST_SIDE = 16
 """OpenCV's flow reads beyond smaller planes."""
@@ -20,7 +20,7 @@ _WINDOW = (5, 5)
 
 
 def small_luma(picture: Picture, out: U8 | None = None) -> U8:
-    """The picture's luma (green, of BGR) averaged over square cells: (h, w) uint8, the longer side about 200.
+    """The picture's luma (green, of BGR) averaged over square cells: (h, w) uint8, the longer side about 240.
 
     What doesn't fill a cell at the right and lower edge is left out: whole cells are five times as fast. The result is
     `out` if that has the right shape, else a new array.
@@ -47,8 +47,7 @@ class Motion:
     and the kernels release the GIL.
 
     `flow`, (h, w, 2) float32 in cells of the small plane, leads from `current` to `reference`; `residual`, (h, w)
-    float32 in code values, is what it leaves unexplained, averaged over 5x5 with `importance` for weights. Both are
-    overwritten by the next call.
+    float32 in code values, is what it leaves unexplained, averaged over 5x5. Both are overwritten by the next call.
 
     Reference: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
     """
@@ -58,42 +57,27 @@ class Motion:
         self._dis.setFinestScale(_FINEST_SCALE)
         self._allocate((0, 0))
 
-    def find(self, current: U8, reference: U8, importance: F32 | None = None) -> None:
-        """Sets `flow` and `residual` for two planes of `small_luma` of equal shape.
-
-        `importance`, (h, w) float32 over 0: whose motion is asked for; None: everything's alike. Where the foreground
-        stands still before a background that moves, its edge stands still too.
-        """
+    def find(self, current: U8, reference: U8) -> None:
+        """Sets `flow` and `residual` for two planes of `small_luma` of equal shape."""
         if self.residual.shape != current.shape:
             self._allocate(current.shape)
         self.flow.fill(0)  # OpenCV takes what is there for a first guess
-        if importance is not None:
-            cv2.boxFilter(importance, cv2.CV_32F, _WINDOW, dst=self._importance)
-        self._compare(current, reference, importance, self.residual)
+        cv2.absdiff(current, reference, dst=self._difference)
+        cv2.boxFilter(self._difference, cv2.CV_32F, _WINDOW, dst=self.residual)
         if min(current.shape) < _LEAST_SIDE:
             return
         self._dis.calc(current, reference, self.flow)
         kernels.add_positions(self.flow, 1, 1, self._places)
         _remap(reference, self._places, self._moved)
-        self._compare(current, self._moved, importance, self._moved_residual)
+        cv2.absdiff(current, self._moved, dst=self._difference)
+        cv2.boxFilter(self._difference, cv2.CV_32F, _WINDOW, dst=self._moved_residual)
         kernels.prefer_stillness(self.flow, self._moved_residual, self.residual, _NOISE)
-
-    def _compare(self, one: U8, other: U8, importance: F32 | None, mean: F32) -> None:
-        cv2.absdiff(one, other, dst=self._difference)
-        if importance is None:
-            cv2.boxFilter(self._difference, cv2.CV_32F, _WINDOW, dst=mean)
-            return
-        cv2.multiply(self._difference, importance, dst=self._weighted, dtype=cv2.CV_32F)
-        cv2.boxFilter(self._weighted, cv2.CV_32F, _WINDOW, dst=mean)
-        cv2.divide(mean, self._importance, dst=mean)
 
     def _allocate(self, shape_hw: tuple[int, ...]) -> None:
         self.flow: F32 = np.zeros((*shape_hw, 2), np.float32)
         self.residual: F32 = np.zeros(shape_hw, np.float32)
         self._places: F32 = np.empty((*shape_hw, 2), np.float32)
         self._moved_residual: F32 = np.empty(shape_hw, np.float32)
-        self._weighted: F32 = np.empty(shape_hw, np.float32)
-        self._importance: F32 = np.empty(shape_hw, np.float32)
         self._moved: U8 = np.empty(shape_hw, np.uint8)
         self._difference: U8 = np.empty(shape_hw, np.uint8)
 
