@@ -15,7 +15,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
-RefinerName: TypeAlias = Literal["guided", "upscale"]
+RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form"]
 People: TypeAlias = Literal["everyone", "nearest"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
@@ -172,13 +172,21 @@ class MovingSettings(EstimateSettings):
     smoothing_s: float = 0.15
     """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
     refiner: RefinerName = "guided"
-    """How alpha comes to frame size: along the picture's edges, or by plain interpolation."""
+    """How alpha comes to frame size: along the picture's edges, plainly, or by closed-form matting, which is slow."""
     people: People = "everyone"
     """Who stays: all, or only who was nearest at first and is followed from then on."""
     edge_colors: bool = True
     """Take the old background out of the colours of hair and other soft edges."""
+    clean_plate: bool = False
+    """Learn the room behind, as far as the camera stands still, and settle the edge by it."""
+    light_wrap: float = 0.0
+    """How much of the new background's light reaches around the person, 0 (none) to 1."""
 
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {**EstimateSettings.ranges, "smoothing_s": (0, 5)}
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **EstimateSettings.ranges,
+        "smoothing_s": (0, 5),
+        "light_wrap": (0, 1),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

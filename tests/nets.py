@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from rtmatte.matting.load import matter_for
+from rtmatte.matting.matter import Matter
+from rtmatte.matting.net_spec import HOUSE_OUTPUT, NetSpec, house_input
+from rtmatte.matting.session import OnnxSession
+
 STATES = ("r1", "r2", "r3", "r4")
 
 
@@ -69,3 +74,10 @@ def _model(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+def u2netp_over(session: OnnxSession, *, long_side: int = 320) -> Matter:
+    """A session used as the registry uses U²-Net-p, with a longer side of so many pixels."""
+    return matter_for(
+        NetSpec(input=house_input(fit="pad", long_side=long_side), output=HOUSE_OUTPUT), session, name="u2netp"
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import I420, U8, Frame, Picture
-from tests.frames import BT2020_FULL, UNTAGGED, at, copy_of, means_of_blocks, noise_picture, planes
+from tests.frames import BT2020_FULL, UNTAGGED, at, copy_of, flat_picture, means_of_blocks, noise_picture, planes
 
 SIZES = [(64, 36), (37, 21), (2, 1), (1, 1)]
 KINDS = ["i420", "bgr"]
@@ -78,3 +78,16 @@ def test_an_alpha_of_wrong_form_is_refused_and_the_frame_left_alone(alpha: np.nd
     with pytest.raises(ValueError, match=r"expected alpha as uint8 \(4, 4\), got"):
         Compositor(Behind(noise_picture("bgr", (4, 4), seed=1))).composite(at(picture), alpha)
     assert np.array_equal(planes(picture)[0], planes(before)[0])
+
+
+def test_light_wrap_reaches_the_edge_of_the_foreground_and_nothing_else() -> None:
+    plain, wrapped = (flat_picture("i420", (160, 96), (60, 128, 128)) for _ in range(2))
+    behind = flat_picture("i420", (160, 96), (220, 100, 150))
+    alpha = np.zeros((96, 160), np.uint8)
+    alpha[:, 80:] = 255
+    Compositor(Behind(behind)).composite(at(plain), alpha)
+    Compositor(Behind(behind), light_wrap=0.6).composite(at(wrapped), alpha)
+    lighter = planes(wrapped)[0].astype(int) - planes(plain)[0]
+    assert (lighter[:, :80] == 0).all()
+    assert (lighter[:, 81:84] > 5).all()
+    assert np.abs(lighter[:, 120:]).max() <= 1

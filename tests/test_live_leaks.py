@@ -155,7 +155,8 @@ def test_while_the_model_loads_and_while_it_fails_to_load_again() -> None:
     assert watcher.raw_pixels == 0
 
 
-def test_a_model_that_hangs() -> None:
+@pytest.mark.parametrize("when_slow", ["drop", "propagate"])
+def test_a_model_that_hangs(when_slow: str) -> None:
     watcher, released = Watcher(), threading.Event()
 
     def hang(frame: Frame) -> F32:
@@ -164,16 +165,25 @@ def test_a_model_that_hangs() -> None:
 
     model = Switched(hang)
     try:
-        with live(lambda: FunctionMatter(model), look=watcher, draw=the_room) as run:
+        loads: list[int] = []
+
+        def load() -> Matter:
+            loads.append(1)
+            return FunctionMatter(model)
+
+        with live(load, look=watcher, draw=the_room, when_slow=when_slow) as run:
             run.script().frames(100_000)
             run.wait_status(lambda status: status.showing == "picture")
             model.on = True
-            run.wait_status(lambda status: status.showing == "no picture")
+            run.wait_status(lambda status: status.showing in ("no picture", "waiting for the model"))
             cards = run.statuses[-1].cards
             run.wait_status(lambda status: status.cards > cards + 3)
             model.on = False
             released.set()
             run.wait_status(lambda status: status.showing == "picture")
+        assert run.result is not None
+        assert run.result.faults == 0, "to be late is no fault"
+        assert loads == [1]
     finally:
         released.set()
     assert watcher.raw_pixels == 0

@@ -18,9 +18,8 @@ from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.registry import MODELS, find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import OnnxSession
-from rtmatte.matting.u2net import U2Net
 from rtmatte.matting.weights import read_verified
-from tests.nets import image_net, recurrent_net
+from tests.nets import image_net, recurrent_net, u2netp_over
 
 SIZES = [(1, 1), (2, 2), (3, 7), (64, 48), (127, 95), (1, 90), (90, 1), (641, 361)]
 
@@ -41,7 +40,7 @@ def _own_session() -> OnnxSession:
 
 
 def _u2net() -> Matter:
-    return U2Net(_session("u2netp"), long_side=64)
+    return u2netp_over(_session("u2netp"), long_side=64)
 
 
 def _image(name: str) -> Matter:

@@ -19,7 +19,7 @@ from rtmatte.frame import I420, ColorTags, Frame, Picture
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.session import OnnxSession, check_runtime
-from rtmatte.matting.u2net import U2Net
+from tests.nets import u2netp_over
 
 GOLDEN = Path(__file__).parent / "golden" / "u2netp_astronaut_alpha.png"
 
@@ -89,7 +89,7 @@ def test_alpha_lies_where_the_picture_lies(size_wh: tuple[int, int]) -> None:
     width, height = size_wh
     ramp = (np.linspace(0, 120, width)[None, :] + np.linspace(0, 120, height)[:, None]).astype(np.uint8)
     bgr = np.ascontiguousarray(np.repeat(ramp[..., None], 3, 2))
-    alpha = U2Net(stand_in(0, gain=1 / 255)).estimate(frame(bgr))
+    alpha = u2netp_over(stand_in(0, gain=1 / 255)).estimate(frame(bgr))
     assert max(alpha.shape) == 320
     assert abs(alpha.shape[1] - alpha.shape[0] * width / height) <= max(1, width / height)
     assert np.abs(cv2.resize(alpha, size_wh) * 255 - ramp).max() < 255 * 0.05
@@ -118,24 +118,24 @@ def test_an_empty_wall_is_never_stretched_to_foreground(matter: Matter) -> None:
 
 def test_alpha_is_what_the_network_gives() -> None:
     """Not stretched to the frame's extremes, and a constant output divides nothing by zero."""
-    matter = U2Net(stand_in(0.3))
+    matter = u2netp_over(stand_in(0.3))
     assert (matter.estimate(frame(np.zeros((50, 60, 3), np.uint8))) == np.float32(0.3)).all()
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.2, 1.0), (-0.1, 0.0)])
 def test_alpha_is_clipped(value: float, expected: float) -> None:
-    assert (U2Net(stand_in(value)).estimate(frame(np.zeros((50, 60, 3), np.uint8))) == expected).all()
+    assert (u2netp_over(stand_in(value)).estimate(frame(np.zeros((50, 60, 3), np.uint8))) == expected).all()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_values_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ModelOutputError, match="frame 41, got NaN or infinity"):
-        U2Net(stand_in(value)).estimate(frame(np.zeros((50, 60, 3), np.uint8), 41))
+        u2netp_over(stand_in(value)).estimate(frame(np.zeros((50, 60, 3), np.uint8), 41))
 
 
 def test_an_output_of_another_shape_is_refused() -> None:
     with pytest.raises(ModelOutputError, match=r"expected float32 \(1, 288, 320\)"):
-        U2Net(stand_in(0.5, extra_row=1)).estimate(frame(np.zeros((50, 60, 3), np.uint8)))
+        u2netp_over(stand_in(0.5, extra_row=1)).estimate(frame(np.zeros((50, 60, 3), np.uint8)))
 
 
 def test_a_steady_run_reuses_its_arrays(matter: Matter, astronaut_bgr: NDArray[np.uint8]) -> None:

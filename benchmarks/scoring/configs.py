@@ -32,6 +32,7 @@ class Config:
     smoothing_s: float = VideoSettings.smoothing_s
     refiner: RefinerName = VideoSettings.refiner
     people: People = VideoSettings.people
+    clean_plate: bool = VideoSettings.clean_plate
     threads: int | None = None
     """Threads of the model; None: one for each core."""
     peer: Callable[[VideoFormat], Matter] | None = None
@@ -93,7 +94,12 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     with VideoFileSource(clip) as source:
         chain = MattingChain(
             _matter(config, source.format),
-            MovingSettings(smoothing_s=config.smoothing_s, refiner=config.refiner, people=config.people),
+            MovingSettings(
+                smoothing_s=config.smoothing_s,
+                refiner=config.refiner,
+                people=config.people,
+                clean_plate=config.clean_plate,
+            ),
         )
         for frame in source:
             begun = time.perf_counter()

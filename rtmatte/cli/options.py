@@ -31,8 +31,8 @@ DeviceOption = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
 RefinerOption = Annotated[
-    Literal["guided", "upscale"],
-    typer.Option("--refine", help="How the mask comes to full size: along the picture's edges, or plainly."),
+    Literal["guided", "upscale", "closed-form"],
+    typer.Option("--refine", help="How the mask comes to full size: along edges, plainly, or by slow exact matting."),
 ]
 PeopleOption = Annotated[
     Literal["everyone", "nearest"], typer.Option("--people", help="Who stays: everyone, or only who is nearest.")
@@ -40,6 +40,12 @@ PeopleOption = Annotated[
 EdgeColors = Annotated[
     bool,
     typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),
+]
+CleanPlate = Annotated[
+    bool, typer.Option("--clean-plate", help="The camera stands still: learn the room and settle the edge by it.")
+]
+LightWrap = Annotated[
+    float, typer.Option("--light-wrap", help="Light of the new background around the person, 0 to 1.")
 ]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]

@@ -26,6 +26,8 @@ def video(
     refine: options.RefinerOption = VideoSettings.refiner,
     people: options.PeopleOption = VideoSettings.people,
     edge_colors: options.EdgeColors = VideoSettings.edge_colors,
+    clean_plate: options.CleanPlate = VideoSettings.clean_plate,
+    light_wrap: options.LightWrap = VideoSettings.light_wrap,
     codec: Annotated[
         Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
         typer.Option("--codec", help="Video codec [default: the container's usual one]."),
@@ -63,6 +65,8 @@ def video(
             refiner=refine,
             people=people,
             edge_colors=edge_colors,
+            clean_plate=clean_plate,
+            light_wrap=light_wrap,
             codec=codec,
             quality=quality,
             encoder=encoder,

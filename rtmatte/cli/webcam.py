@@ -60,6 +60,8 @@ def webcam(
     refine: options.RefinerOption = LiveSettings.refiner,
     people: options.PeopleOption = LiveSettings.people,
     edge_colors: options.EdgeColors = LiveSettings.edge_colors,
+    clean_plate: options.CleanPlate = LiveSettings.clean_plate,
+    light_wrap: options.LightWrap = LiveSettings.light_wrap,
     when_slow: Annotated[
         Literal["auto", "drop", "propagate"],
         typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
@@ -112,6 +114,8 @@ def webcam(
         refiner=refine,
         people=people,
         edge_colors=edge_colors,
+        clean_plate=clean_plate,
+        light_wrap=light_wrap,
         when_slow=when_slow,
         away_after_s=away_after,
         max_cpu_percent=max_cpu,

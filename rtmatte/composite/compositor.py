@@ -7,18 +7,21 @@ import numpy as np
 from rtmatte.composite import kernels
 from rtmatte.composite.background import Background
 from rtmatte.composite.color import black_level
+from rtmatte.composite.light_wrap import LightWrap
 from rtmatte.frame import I420, U8, Frame, Picture
 
 
 class Compositor:
     """Turns frames into composites, C = αF + (1 − α)B; `background` None leaves them transparent.
+    `light_wrap`, 0 to 1, lets the background's light reach around the foreground; see `LightWrap`.
 
     Its buffer is allocated for the first frame and again only when sizes change. Owned by one thread; the kernels
     release the GIL.
     """
 
-    def __init__(self, background: Background | None) -> None:
+    def __init__(self, background: Background | None, *, light_wrap: float = 0.0) -> None:
         self.background = background
+        self._wrap = LightWrap(strength=light_wrap) if light_wrap else None
         self._half_u8: U8 = np.empty((0, 0), np.uint8)
 
     def composite(self, frame: Frame, alpha_u8: U8) -> None:
@@ -37,7 +40,10 @@ class Compositor:
         if self.background is None:
             _blank(picture, alpha_u8)
         else:
-            self._blend(picture, self.background.picture_for(frame, alpha_u8), alpha_u8)
+            behind = self.background.picture_for(frame, alpha_u8)
+            if self._wrap is not None:
+                self._wrap.wrap(picture, behind, alpha_u8)
+            self._blend(picture, behind, alpha_u8)
 
     def _blend(self, picture: Picture, behind: Picture, alpha_u8: U8) -> None:
         if isinstance(picture, I420):

@@ -9,6 +9,7 @@ import numpy as np
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.choose import make_refiner
+from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.components import Components
 from rtmatte.refine.foreground import ForegroundColors
 from rtmatte.refine.refiner import shape_hw
@@ -24,10 +25,14 @@ _LETS_GO_AT = 0.5
 
 @dataclass(slots=True)
 class Matted:
-    """A frame with its alpha, (h, w) float32 at the matter's resolution, on their way between stages."""
+    """A frame with its alpha, (h, w) float32 at the matter's resolution, on their way between stages.
+
+    `cut`: the frame begins a new shot.
+    """
 
     frame: Frame
     alpha: F32
+    cut: bool = False
 
 
 class MattingChain:
@@ -40,6 +45,7 @@ class MattingChain:
         self.matter = matter
         self._refiner = make_refiner(settings.refiner)
         self._quantizing = Upscale()
+        self._plate = CleanPlate() if settings.clean_plate else None
         self._components = Components()
         self._subject = Subject() if settings.people == "nearest" else None
         self._colors = ForegroundColors() if settings.edge_colors else None
@@ -52,8 +58,8 @@ class MattingChain:
 
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place."""
-        cut = self._cuts.is_cut(matted.frame.picture)
-        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=cut))
+        matted.cut = self._cuts.is_cut(matted.frame.picture)
+        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
         return matted
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
@@ -64,6 +70,10 @@ class MattingChain:
         """
         if matted.alpha.shape == shape_hw(matted.frame.picture):
             return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
+        if matted.cut:
+            self._forget_refinement()
+        if self._plate is not None:
+            self._plate.correct(matted.frame, matted.alpha)
         self._components.clean(matted.alpha)
         if self._subject is not None:
             self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
@@ -82,7 +92,12 @@ class MattingChain:
     def forget_past(self) -> None:
         """Forgets the past of all stages but the model's."""
         self._smoother.reset()
+        self._forget_refinement()
+
+    def _forget_refinement(self) -> None:
         self._refiner.reset()
+        if self._plate is not None:
+            self._plate.reset()
         self._components.reset()
         if self._subject is not None:
             self._subject.reset()

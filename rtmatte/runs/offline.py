@@ -56,6 +56,8 @@ def process_video(
     refiner: RefinerName = VideoSettings.refiner,
     people: People = VideoSettings.people,
     edge_colors: bool = VideoSettings.edge_colors,
+    clean_plate: bool = VideoSettings.clean_plate,
+    light_wrap: float = VideoSettings.light_wrap,
     codec: Codec | None = VideoSettings.codec,
     quality: int = VideoSettings.quality,
     encoder: Encoder = VideoSettings.encoder,
@@ -85,6 +87,8 @@ def process_video(
         refiner=refiner,
         people=people,
         edge_colors=edge_colors,
+        clean_plate=clean_plate,
+        light_wrap=light_wrap,
         codec=codec,
         quality=quality,
         encoder=encoder,
@@ -175,7 +179,7 @@ def clip_stages(
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
     """
     chain = MattingChain(matter, settings)
-    compositor = Compositor(behind)
+    compositor = Compositor(behind, light_wrap=settings.light_wrap)
 
     def refine(matted: Matted) -> _Refined:
         return _Refined(matted.frame, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))

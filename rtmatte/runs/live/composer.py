@@ -81,7 +81,7 @@ class Composer:
         self._framing = Framing(size_wh, color, pool, mirror=settings.mirror)
         self._guard = Guard()
         self._presence = Presence(settings.away_after_s)
-        self._compositor = Compositor(scenery.background)
+        self._compositor = Compositor(scenery.background, light_wrap=settings.light_wrap)
         self._alpha_u8 = pool.acquire_alpha(size_wh)
         self._smoothing = True
         self._matter: Matter | None = None
@@ -122,14 +122,11 @@ class Composer:
         if self.masks is not None:
             self.masks.close()
         assert self._matter is not None
-        self.masks = (
-            CarriedMasks(self._matter, self._cap, self._pool)
-            if self.policy.carries
-            else OwnMasks(self._matter, self._cap)
-        )
+        self.masks = CarriedMasks(self._matter, self._pool) if self.policy.carries else OwnMasks(self._matter)
 
     def _step(self) -> None:
         self._obey()
+        self._cap.pause()  # before the frame is taken, so that none grows old meanwhile
         captured = self._camera.newest(_WAIT_S)
         if captured is None:
             self.ended = self._camera.status().state == "ended"
@@ -178,7 +175,7 @@ class Composer:
         matted = self.masks.matted(frame)
         estimate_seconds = 0.0 if self.policy.carries else time.monotonic() - begun
         if matted is None:
-            return Withheld(self._scenery.card(PAUSED), "waiting for the first mask")
+            return Withheld(self._scenery.card(PAUSED), "waiting for the model")
         doubt = self._guard.doubt(matted.alpha)
         if doubt is not None:
             return Withheld(self._scenery.card(PAUSED), doubt)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from rtmatte.machine import usable_cores
 
-_LONGEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 0.25
+"""Longer would make masks old and bring the card; what is owed beyond is slept off before the next frames."""
+_MOST_OWED_S = 2.0
 _MOST_SAVED_S = 0.1
 """Time below the cap that may be made up for later; more would allow bursts after a rest."""
 
@@ -16,7 +18,8 @@ _MOST_SAVED_S = 0.1
 class CpuCap:
     """Pauses the thread that calls it until the whole process is back under its share of all cores.
 
-    `percent` of all cores together; None: no cap. A thread calls `pause` once for each frame that it works on.
+    `percent` of all cores together; None: no cap. The thread that sets the pace calls `pause`
+    before each frame.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class CpuCap:
             return
         now, used = self._clock(), self._used()
         self._debt += (used - self._used_then) / self._cores - (now - self._at)
-        self._debt = max(self._debt, -_MOST_SAVED_S)
+        self._debt = min(max(self._debt, -_MOST_SAVED_S), _MOST_OWED_S)
         self._at, self._used_then = now, used
         if self._debt > 0:
             self._sleep(min(self._debt, _LONGEST_PAUSE_S))

@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Protocol
 
-from rtmatte.errors import StageStalledError
 from rtmatte.frame import F32, I420, Frame, Picture, picture_size_wh
 from rtmatte.matting.matter import Matter
 from rtmatte.newest import Newest
 from rtmatte.pool import PicturePool
-from rtmatte.runs.live.cpu_cap import CpuCap
 from rtmatte.runs.matting_chain import Matted
 from rtmatte.stats import RecentLatency
 from rtmatte.temporal.flow import MaskPropagator
@@ -36,7 +34,7 @@ class Masks(Protocol):
     times: RecentLatency
 
     def matted(self, frame: Frame) -> Matted | None:
-        """The frame with its alpha, (h, w) float32 at the model's resolution; None while there is none yet.
+        """The frame with its alpha, (h, w) float32 at the model's resolution; None while there is none fresh enough.
 
         Raises: whatever the model raises.
         """
@@ -54,13 +52,11 @@ class Masks(Protocol):
 class OwnMasks:
     """Each shown frame's own alpha."""
 
-    def __init__(self, matter: Matter, cap: CpuCap) -> None:
+    def __init__(self, matter: Matter) -> None:
         self.times = RecentLatency()
         self._matter = matter
-        self._cap = cap
 
     def matted(self, frame: Frame) -> Matted:
-        self._cap.pause()
         begun = time.monotonic()
         alpha = self._matter.estimate(frame)
         now = time.monotonic()
@@ -94,14 +90,13 @@ class _Estimated:
 class CarriedMasks:
     """The last estimated alpha, warped to the frame that is shown.
 
-    The estimating thread (`rtmatte-estimate`) gets a copy of the newest frame whenever it is free. Raises, from
-    `matted`: `StageStalledError` if its last answer is too old to be carried on.
+    The estimating thread (`rtmatte-estimate`) gets a copy of the newest frame whenever it is free. An answer that is
+    too old isn't carried on: a machine that is too slow, or a model that hangs, then shows a card until the next one.
     """
 
-    def __init__(self, matter: Matter, cap: CpuCap, pool: PicturePool) -> None:
+    def __init__(self, matter: Matter, pool: PicturePool) -> None:
         self.times = RecentLatency()
         self._matter = matter
-        self._cap = cap
         self._pool = pool
         self._propagator = MaskPropagator()
         self._questions: Newest[_Question] = Newest()
@@ -124,10 +119,9 @@ class CarriedMasks:
             self._asked_at = now
             self._questions.put(_Question(replace(frame, picture=self._copy(frame.picture)), self._fresh))
             self._fresh = False
-        if self._remembered_at is None:
-            self._check_age(self._asked_at, now)
+        oldest = max(_OLDEST_MASK_S, 4 * self.times.percentile_ms(50) / 1e3)
+        if self._remembered_at is None or now - self._remembered_at > oldest:
             return None
-        self._check_age(self._remembered_at, now)
         return Matted(frame, self._propagator.propagate(frame.picture))
 
     def reset(self) -> None:
@@ -158,13 +152,6 @@ class CarriedMasks:
         finally:
             self._pool.release(answer.frame.picture)
 
-    def _check_age(self, since: float, now: float) -> None:
-        oldest = max(_OLDEST_MASK_S, 4 * self.times.percentile_ms(50) / 1e3)
-        if now - since > oldest:
-            raise StageStalledError(
-                f"The model has not answered for {now - since:.1f} s: expected {oldest:.1f} s or less."
-            )
-
     def _copy(self, picture: Picture) -> I420:
         assert isinstance(picture, I420)  # of the camera protocol
         copy = self._pool.acquire(picture_size_wh(picture), picture.color)
@@ -176,7 +163,6 @@ class CarriedMasks:
             question = self._questions.take(0.5)
             if question is None:
                 continue
-            self._cap.pause()
             begun = time.monotonic()
             alpha: F32 | None = None
             error: Exception | None = None

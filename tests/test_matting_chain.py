@@ -1,0 +1,103 @@
+"""estimate, smooth, refine in a row: what the settings switch on, and what is forgotten when."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtmatte.frame import F32, I420, Frame
+from rtmatte.refine.clean_plate import CleanPlate
+from rtmatte.runs.matting_chain import MattingChain
+from rtmatte.settings import MovingSettings
+from tests.frames import BT709, noise_picture
+from tests.live_runs import FunctionMatter
+
+_SIZE_WH = (160, 96)
+
+
+def _frame(index: int, seed: int = 0) -> Frame:
+    return Frame(noise_picture("i420", _SIZE_WH, BT709, seed=seed), index, Fraction(1, 25), index)
+
+
+def _person_and_speck(_frame: Frame) -> F32:
+    alpha = np.zeros((48, 80), np.float32)
+    alpha[10:48, 30:55] = 1
+    alpha[2, 2] = 1
+    return alpha
+
+
+def _two_people(_frame: Frame) -> F32:
+    alpha = np.zeros((48, 80), np.float32)
+    alpha[10:48, 10:40] = 1
+    alpha[20:48, 60:75] = 1
+    return alpha
+
+
+def _run(chain: MattingChain, frames: list[Frame]) -> np.ndarray:
+    for frame in frames:
+        alpha_u8 = chain.refine(chain.smooth(chain.estimate(frame)))
+    return alpha_u8
+
+
+def test_specks_go_and_the_person_stays() -> None:
+    alpha_u8 = _run(MattingChain(FunctionMatter(_person_and_speck), MovingSettings(refiner="upscale")), [_frame(0)])
+    assert alpha_u8.shape == (96, 160)
+    assert (alpha_u8[:12, :12] == 0).all()
+    assert (alpha_u8[30:, 66:104] == 255).all()
+
+
+@pytest.mark.parametrize(("people", "stays"), [("everyone", 255), ("nearest", 0)])
+def test_bystanders_stay_or_go(people: Any, stays: int) -> None:
+    settings = MovingSettings(refiner="upscale", people=people)
+    alpha_u8 = _run(MattingChain(FunctionMatter(_two_people), settings), [_frame(n) for n in range(3)])
+    assert (alpha_u8[60:, 124:146] == stays).all()
+    assert (alpha_u8[60:, 26:74] == 255).all()
+
+
+def test_an_alpha_of_the_frames_size_is_only_rounded() -> None:
+    alpha = np.random.default_rng(2).random((96, 160), np.float32)
+    chain = MattingChain(FunctionMatter(lambda _frame: alpha), MovingSettings(smoothing_s=0, clean_plate=True))
+    assert np.array_equal(_run(chain, [_frame(0)]), np.floor(alpha * 255 + 0.5))
+
+
+def test_the_plate_is_asked_only_if_wanted_and_forgotten_at_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(CleanPlate, "correct", lambda *_: calls.append("correct"))
+    monkeypatch.setattr(CleanPlate, "reset", lambda *_: calls.append("reset"))
+    room, other = [_frame(n) for n in range(3)], [_frame(n, seed=9) for n in range(3, 5)]
+    _run(MattingChain(FunctionMatter(_person_and_speck), MovingSettings()), room)
+    assert calls == []
+    _run(MattingChain(FunctionMatter(_person_and_speck), MovingSettings(clean_plate=True)), room + other)
+    assert calls == ["correct"] * 3 + ["reset"] + ["correct"] * 2
+
+
+def test_the_plate_takes_back_what_equals_the_empty_room() -> None:
+    """A piece of the room that the model suddenly takes for foreground, seen empty for two seconds before."""
+    wrong = np.zeros((48, 80), np.float32)
+    wrong[14:40, 20:44] = 1
+
+    def model(frame: Frame) -> F32:
+        return wrong.copy() if frame.index >= 50 else np.zeros((48, 80), np.float32)
+
+    frames = [_frame(n) for n in range(120)]
+    means = {
+        wanted: _run(MattingChain(FunctionMatter(model), MovingSettings(clean_plate=wanted)), frames).mean()
+        for wanted in (False, True)
+    }
+    assert means[False] > 20
+    assert means[True] < 0.1 * means[False]
+
+
+def test_old_colours_leave_soft_edges_only_if_wanted() -> None:
+    for wanted in (True, False):
+        frame = _frame(0)
+        assert isinstance(frame.picture, I420)
+        before = frame.picture.y.copy()
+        alpha_u8 = np.zeros((96, 160), np.uint8)
+        alpha_u8[:, 60:] = np.clip(np.arange(100) * 6, 0, 255)
+        MattingChain(FunctionMatter(_person_and_speck), MovingSettings(edge_colors=wanted)).clear_edges(frame, alpha_u8)
+        assert np.array_equal(frame.picture.y, before) is not wanted
+        assert np.array_equal(frame.picture.y[:, :20], before[:, :20])
