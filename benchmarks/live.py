@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -27,11 +28,14 @@ _WARM_UP_S = 5.0
 
 @dataclass
 class Observed:
-    """What was seen of a live run from outside: every frame at the device, every status."""
+    """What was seen of a live run from outside: every frame at the device, a status now and then.
 
-    warm_up_s: float = _WARM_UP_S
-    sent_at: list[float] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
+    16 bytes a frame, so that watching for an hour doesn't itself look like a leak.
+    """
+
+    status_every_s: float = 0.0
+    sent_at: array[float] = field(default_factory=lambda: array("d"))
+    latencies_ms: array[float] = field(default_factory=lambda: array("d"))
     statuses: list[LiveStatus] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -57,7 +61,8 @@ def observe(settings: LiveSettings, seconds: float, observed: Observed) -> LiveS
     stop = Event()
 
     def on_status(status: LiveStatus) -> None:
-        observed.statuses.append(status)
+        if not observed.statuses or status.seconds - observed.statuses[-1].seconds >= observed.status_every_s:
+            observed.statuses.append(status)
         if status.seconds >= seconds:
             stop.set()
 

@@ -22,7 +22,7 @@ from rtmatte.settings import LiveSettings
 
 def soak(settings: LiveSettings, seconds: float) -> dict[str, Any]:
     """The figures of a run of that length."""
-    observed = Observed()
+    observed = Observed(status_every_s=seconds / 300)
     status = observe(settings, seconds, observed)
     warm_up = min(180.0, seconds / 10)
     points = [
