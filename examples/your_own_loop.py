@@ -23,7 +23,8 @@ def main(source: str, target: str) -> None:
         with sink:
             for frame in clip:
                 alpha = matter.estimate(frame)
-                alpha = smoother.apply(alpha, frame.pts_seconds, cut=cuts.is_cut(frame.picture))
+                assert isinstance(frame.picture, rtmatte.I420)
+                alpha = smoother.apply(alpha, frame.pts_seconds, cut=cuts.is_cut(frame.picture.y))
                 share = min(1.0, frame.index / frames)
                 background = rtmatte.ColorBackground((0, round(177 * (1 - share)), round(64 + 191 * share)))
                 # Overwrites frame.picture with the composite.

@@ -31,6 +31,9 @@ class Clip:
                 plane[...] = fresh
             yield Frame(picture, 40 * number, at(picture).time_base, number, 40)
 
+    def rewind(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

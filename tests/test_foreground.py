@@ -9,16 +9,19 @@ import cv2
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba import njit
 
 from rtmatte.errors import SettingsError
 from rtmatte.frame import I420
 from rtmatte.refine import foreground_kernels
 from rtmatte.refine.foreground import ForegroundColors
+from rtmatte.refine.grid import Grid
 from rtmatte.refine.grid_kernels import RADIUS
-from rtmatte.refine.shrink import Shrinker
+from rtmatte.shrink import Shrinker
 from tests.frames import copy_of, flat_picture, noise_picture, planes
-from tests.test_guided import disk_alpha, spread
+from tests.test_guided import disk_alpha, spread, whole
 
 
 def soft_disk(size_wh: tuple[int, int], blur: float = 5) -> np.ndarray:
@@ -99,6 +102,23 @@ def error(picture: I420 | np.ndarray, front: I420 | np.ndarray, alpha: np.ndarra
     return found
 
 
+@given(st.integers(20, 90), st.integers(20, 90), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_what_lies_far_from_the_person_is_left_out_without_a_trace(height: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    alpha = np.zeros((4 * height, 4 * width), np.uint8)
+    top, left = random.integers(0, 4 * height), random.integers(0, 4 * width)
+    alpha[top : top + random.integers(1, 60), left : left + random.integers(1, 60)] = random.integers(1, 256)
+    partly, wholly = (ForegroundColors(grid_long_side=max(height, width)) for _ in range(2))
+    for other in (255 - alpha, alpha):  # the first leaves means everywhere behind
+        got, exact = (noise_picture("i420", (4 * width, 4 * height)) for _ in range(2))
+        partly.replace(got, other)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Grid, "box", whole)
+            wholly.replace(exact, other)
+        assert np.abs(got.buffer.astype(int) - exact.buffer).max() <= 1  # sums in another order
+
+
 def test_a_steady_run_allocates_nothing_of_frame_size() -> None:
     picture, alpha, colors = noise_picture("i420", (640, 400)), soft_disk((640, 400)), ForegroundColors()
     colors.replace(picture, alpha)
@@ -120,7 +140,8 @@ ROW, PLANE = np.ones(64, np.float32), np.zeros(64, np.uint8)
 HOT_LOOPS = {
     "fuse_row": (PLANE.copy(), PLANE, ROW, ROW),
     "fuse_bgr_row": (np.zeros(192, np.uint8), PLANE, np.zeros((6, 64), np.float32)),
-    "divide_row": (ROW, ROW, ROW, ROW, ROW.copy()),
+    "invert_row": (ROW, ROW.copy()),
+    "mean_row": (ROW, ROW, ROW, ROW, ROW.copy()),
 }
 
 

@@ -16,10 +16,11 @@ from numba import njit
 from rtmatte.errors import SettingsError
 from rtmatte.frame import I420
 from rtmatte.refine import grid_kernels, guided_apply, guided_kernels
+from rtmatte.refine.grid import Grid
 from rtmatte.refine.grid_kernels import RADIUS
 from rtmatte.refine.guided import GuidedFilter
-from rtmatte.refine.shrink import Shrinker
 from rtmatte.refine.upscale import Upscale
+from rtmatte.shrink import Shrinker
 from tests.frames import at, flat_picture, noise_picture
 
 EPSILONS = 195.0, 22.0
@@ -122,14 +123,38 @@ def test_the_maps_are_exact_for_any_planes(height: int, width: int, seed: int) -
     columns, kinds = np.empty((14, width + 2 * RADIUS), np.float32), np.empty((height, width), np.uint8)
     count = np.array([min(x + RADIUS, width - 1) - max(x - RADIUS, 0) + 1 for x in range(width)], np.float32)
     sums, one = np.empty((14, width), np.float32), np.ones(width, np.uint8)
-    guided_kernels.fit_grid(planes, one, columns, sums, fits, *EPSILONS)
-    guided_kernels.average_fits(fits, columns[:4], count, maps, kinds, 1.0)
+    box = 0, height, 0, width
+    guided_kernels.fit_grid(planes, box, one, columns, sums, fits, *EPSILONS)
+    guided_kernels.average_fits(fits, box, columns[:4], sums[:4], count, maps, kinds, 1.0)
     exact = fits_by_window(planes, EPSILONS).transpose(0, 2, 1)
     assert np.abs(maps[:, :3] - exact[:, :3]).max() < 1e-3
     assert np.abs(maps[:, 3] - exact[:, 3]).max() < 0.1
     for kind in (0, 255):
-        assert (maps[:, :3].transpose(0, 2, 1)[kinds == kind] == 0).all()
-        assert (maps[:, 3][kinds == kind] == kind).all()
+        sure = maps[:, :3].transpose(0, 2, 1)[kinds == kind]
+        least, most = (maps[:, 3][kinds == kind] + 255 * part(sure, 0).sum(axis=1) for part in (np.minimum, np.maximum))
+        assert most.max(initial=0) < 0.5 if kind == 0 else least.min(initial=255) >= 254.5
+
+
+def whole(grid: Grid, _plane: np.ndarray, _reach: int) -> tuple[int, int, int, int]:
+    """Of `Grid.box`, without leaving anything out."""
+    return 0, grid.shape_hw[0], 0, grid.shape_hw[1]
+
+
+@given(st.integers(20, 90), st.integers(20, 90), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_what_lies_far_from_the_person_is_left_out_without_a_trace(height: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    picture = noise_picture("i420", (4 * width, 4 * height))
+    alpha = np.zeros((height, width), np.float32)
+    top, left = random.integers(0, height), random.integers(0, width)
+    alpha[top : top + random.integers(1, 12), left : left + random.integers(1, 12)] = random.random()
+    partly, wholly = (GuidedFilter(grid_long_side=max(height, width)) for _ in range(2))
+    for other in (1 - alpha, alpha):  # the first leaves fits everywhere behind
+        got = partly.refine(at(picture), other)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Grid, "box", whole)
+            exact = wholly.refine(at(picture), other)
+        assert np.abs(got.astype(int) - exact).max() <= 1  # sums in another order
 
 
 @pytest.mark.parametrize("kind", ["i420", "bgr"])
@@ -142,9 +167,10 @@ def test_what_is_filled_is_what_would_be_computed(kind: str, monkeypatch: pytest
 
     def all_uncertain(*args: object) -> None:
         average(*args)
-        args[4][:] = grid_kernels.UNCERTAIN  # type: ignore[index]
+        args[6][:] = grid_kernels.UNCERTAIN  # type: ignore[index]
 
     monkeypatch.setattr(guided_kernels, "average_fits", all_uncertain)
+    monkeypatch.setattr(Grid, "box", whole)
     assert np.array_equal(everywhere.refine(at(picture), alpha), filled)
     assert (filled[:, -64:] == 0).all()
 
@@ -204,8 +230,11 @@ def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
 ROW, PLANE = np.zeros(64, np.float32), np.zeros(64, np.uint8)
 HOT_LOOPS = {
     "accumulate": (grid_kernels.accumulate, (ROW.copy(), PLANE, PLANE, np.float32(1))),
-    "sum_across": (grid_kernels.sum_across, (np.zeros((14, 70), np.float32), np.zeros((14, 64), np.float32))),
-    "solve_row": (guided_kernels.solve_row, (np.ones((14, 64), np.float32), np.ones((4, 64), np.float32), 1.0, 1.0)),
+    "sum_across": (grid_kernels.sum_across, (np.zeros((14, 70), np.float32), np.zeros((14, 64), np.float32), 64)),
+    "solve_row": (
+        guided_kernels.solve_row,
+        (np.ones((14, 64), np.float32), np.ones((4, 64), np.float32), 0, 64, 1.0, 1.0),
+    ),
     "between": (grid_kernels.between, (ROW, ROW, np.float32(0.5), ROW.copy())),
     "luma_row": (guided_apply.luma_row, (PLANE, ROW, ROW, PLANE.copy())),
     "chroma_row": (guided_apply.chroma_row, (PLANE, PLANE, ROW, ROW, ROW, np.zeros(128, np.float32))),

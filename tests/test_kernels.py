@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from rtmatte.composite import kernels
+from rtmatte.composite import color_kernels, kernels
 from tests.frames import means_of_blocks
 
 SIZES = st.tuples(st.integers(1, 37), st.integers(1, 70))
@@ -105,3 +105,21 @@ def test_the_blends_compile_to_packed_16_bit_multiplications(name: str) -> None:
     compiled(pixels.copy(), pixels, random_u8((32, 64)))
     (assembly,) = compiled.inspect_asm().values()
     assert re.search(r"vpmullw\s.*%[yz]mm", assembly)
+
+
+ROW, WIDE = np.zeros(64, np.uint8), np.zeros(128, np.int32)
+COLOR_ROWS = {
+    "spread_offsets": (ROW, ROW, np.float32(1), np.float32(1), np.float32(1), WIDE),
+    "recolor_luma_row": (np.zeros(128, np.uint8), np.int32(65536), WIDE),
+    "recolor_chroma_row": (ROW.copy(), ROW.copy(), np.zeros((3, 4), np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", COLOR_ROWS)
+def test_recolouring_compiles_to_packed_arithmetic(name: str) -> None:
+    if not llvm.get_host_cpu_features().get("avx2", False):
+        pytest.skip("no AVX2 on this processor")
+    compiled = njit(nogil=True)(getattr(color_kernels, name).py_func)
+    compiled(*COLOR_ROWS[name])
+    (assembly,) = compiled.inspect_asm().values()
+    assert re.search(r"v(pmull|fmadd\d+p|mulp)[ds]\s.*%[yz]mm", assembly)

@@ -10,7 +10,7 @@ import pytest
 
 from rtmatte.frame import F32, I420, Frame
 from rtmatte.refine.clean_plate import CleanPlate
-from rtmatte.runs.matting_chain import MattingChain
+from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.settings import MovingSettings
 from tests.frames import BT709, noise_picture
 from tests.live_runs import FunctionMatter
@@ -98,6 +98,7 @@ def test_old_colours_leave_soft_edges_only_if_wanted() -> None:
         before = frame.picture.y.copy()
         alpha_u8 = np.zeros((96, 160), np.uint8)
         alpha_u8[:, 60:] = np.clip(np.arange(100) * 6, 0, 255)
-        MattingChain(FunctionMatter(_person_and_speck), MovingSettings(edge_colors=wanted)).clear_edges(frame, alpha_u8)
+        chain = MattingChain(FunctionMatter(_person_and_speck), MovingSettings(edge_colors=wanted))
+        chain.clear_edges(Matted(frame, np.zeros((6, 10), np.float32)), alpha_u8)
         assert np.array_equal(frame.picture.y, before) is not wanted
         assert np.array_equal(frame.picture.y[:, :20], before[:, :20])

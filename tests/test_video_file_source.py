@@ -15,7 +15,7 @@ import pytest
 from rtmatte.capture.synthetic import draw_test_pattern, read_frame_number
 from rtmatte.capture.tone_map import TONE_MAPPED
 from rtmatte.capture.video_file import VideoFileSource
-from rtmatte.errors import InputNotFoundError, NoFramesError, NoVideoStreamError, UnreadableInputError
+from rtmatte.errors import InputError, InputNotFoundError, NoFramesError, NoVideoStreamError, UnreadableInputError
 from rtmatte.frame import I420, U8, ColorTags, Frame
 from tests import clips
 
@@ -40,6 +40,34 @@ def pattern(number: int, size_wh: tuple[int, int] = clips.SIZE_WH) -> I420:
 def picture_of(frame: Frame) -> I420:
     assert isinstance(frame.picture, I420)
     return frame.picture
+
+
+# Going back
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9"), ("a.h264", "libx264")]
+)
+@pytest.mark.parametrize("threaded", [True, False])
+def test_rewound_it_gives_the_same_frames_again(tmp_path: Path, name: str, codec: str, threaded: bool) -> None:
+    path = clips.write_clip(tmp_path / name, codec=codec)
+    with VideoFileSource(path, threaded=threaded) as source:
+        passes = []
+        for _ in range(3):
+            passes.append([(frame.pts, read_frame_number(frame.picture), frame.index) for frame in source])
+            source.rewind()
+    assert len(passes[0]) == clips.FRAME_COUNT
+    assert passes[0] == passes[1] == passes[2]
+
+
+def test_it_can_be_rewound_half_way_and_not_once_it_is_closed(tmp_path: Path) -> None:
+    with VideoFileSource(clips.write_clip(tmp_path / "a.mp4")) as source:
+        half_way = iter(source)
+        assert numbers([next(half_way), next(half_way)]) == [0, 1]
+        source.rewind()
+        assert numbers(list(source)) == list(range(clips.FRAME_COUNT))
+    with pytest.raises(InputError, match="closed"):
+        source.rewind()
 
 
 # Pixels

@@ -33,7 +33,7 @@ class FileCamera(PictureCamera):
         self.path = Path(path)
         super().__init__(self.path.name, f"file:{self.path}", pool)
         self._loop = loop
-        self._first: VideoFileSource | None = VideoFileSource(self.path, pool=pool)
+        self._first: VideoFileSource | None = self._opened()
         self.size_wh = self._first.format.size_wh
         self._frame_rate = self._first.format.frame_rate_reported
         self._failure: Exception | None = None
@@ -65,6 +65,7 @@ class FileCamera(PictureCamera):
     def _play(self, prefetched: Channel[tuple[I420, Fraction]]) -> None:
         """Delivers every picture when it is due."""
         began: float | None = None
+        last = Fraction(0)
         for picture, seconds in prefetched:
             began = time.monotonic() if began is None else began
             wait = began + float(seconds) - time.monotonic()
@@ -74,33 +75,42 @@ class FileCamera(PictureCamera):
                 self._discard(picture)
                 return
             self._deliver(picture)
+            # Taking the next one makes room for the decoder, whose work would slow down what is now done with this one.
+            self._closing.wait(float(seconds - last) / 2 if wait > 0 else 0)
+            last = seconds
 
     def _decode(self, prefetched: Channel[tuple[I420, Fraction]]) -> None:
         """Puts every picture and the second at which it is due, counted from the first of all, once or for ever."""
         start = Fraction(0)
         with contextlib.suppress(Cancelled):
             try:
-                while True:
-                    start = self._decode_once(prefetched, start)
-                    if not self._loop:
-                        break
+                source, self._first = self._first or self._opened(), None
+                with source:
+                    start = self._decode_once(source, prefetched, start)
+                    while self._loop:
+                        source.rewind()
+                        start = self._decode_once(source, prefetched, start)
             except Cancelled:
                 raise
             except Exception as error:  # told and tried again by the thread that plays
                 self._failure = error
             prefetched.close()
 
-    def _decode_once(self, prefetched: Channel[tuple[I420, Fraction]], start: Fraction) -> Fraction:
+    def _decode_once(
+        self, source: VideoFileSource, prefetched: Channel[tuple[I420, Fraction]], start: Fraction
+    ) -> Fraction:
         """One pass that begins at second `start`; returns where the next one begins."""
-        source, self._first = self._first or VideoFileSource(self.path, pool=self._pool), None
-        with source:
-            step = 1 / source.format.frame_rate_reported if source.format.frame_rate_reported else _USUAL_STEP
-            first: Fraction | None = None
-            end = start + step
-            for frame in source:
-                assert isinstance(frame.picture, I420)
-                first = frame.pts_seconds if first is None else first
-                due = start + frame.pts_seconds - first
-                end = due + (frame.duration * frame.time_base if frame.duration else step)
-                prefetched.put((frame.picture, due))
+        step = 1 / source.format.frame_rate_reported if source.format.frame_rate_reported else _USUAL_STEP
+        first: Fraction | None = None
+        end = start + step
+        for frame in source:
+            assert isinstance(frame.picture, I420)
+            first = frame.pts_seconds if first is None else first
+            due = start + frame.pts_seconds - first
+            end = due + (frame.duration * frame.time_base if frame.duration else step)
+            prefetched.put((frame.picture, due))
         return end
+
+    def _opened(self) -> VideoFileSource:
+        # On one core, since a camera's decoding must not delay, in bursts, what is done with the frame before.
+        return VideoFileSource(self.path, pool=self._pool, threaded=False)

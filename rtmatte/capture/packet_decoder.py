@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class PacketDecoder:
-    """Decodes one video stream with FFmpeg's own threads.
+    """Decodes one video stream with FFmpeg's own threads, or in the caller's alone.
 
     `errors` counts packets that gave no frame but an error; `broke_off` tells that the file could not be read to its
     end. Neither ends the iteration early: decoding goes on with the next packet.
     """
 
-    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream) -> None:
+    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, *, threaded: bool) -> None:
         self.errors = 0
         self.broke_off = False
         self._path = path
@@ -28,7 +28,10 @@ class PacketDecoder:
         self._owed = 0
         """Packets that have given neither a frame nor an error so far."""
         self._newest_packet_pts: int | None = None
-        stream.thread_type = "AUTO"
+        # Of a stream that was read before, as after rewinding, it can't be changed any more.
+        if not stream.codec_context.is_open:
+            stream.thread_type = "AUTO"
+            stream.thread_count = 0 if threaded else 1
 
     def frames(self) -> Generator[av.VideoFrame, None, None]:
         """All frames in presentation order."""

@@ -30,30 +30,68 @@ class VideoFileSource:
     The first frame is decoded on opening: it tells size, colours and orientation. Pictures come from `pool` and belong
     to the consumer; with no pool given, each is new. `close` may come from any thread.
 
+    `threaded` decodes on all cores: sooner through, but in bursts that whatever runs beside it has to bear.
+
     Raises: `InputNotFoundError`; `UnreadableInputError` for what isn't a clip or has no index; `NoVideoStreamError`;
-    while iterating `NoFramesError`, and `InputError` once closed or on a second iteration.
+    while iterating `NoFramesError`, and `InputError` once closed or on a second iteration without `rewind`.
     """
 
-    def __init__(self, path: str | Path, *, pool: PicturePool | None = None) -> None:
+    def __init__(self, path: str | Path, *, pool: PicturePool | None = None, threaded: bool = True) -> None:
         self.path = Path(path)
         self.notices: list[str] = []
         self.damaged = 0
         self.truncated = False
         self._pool = pool or PicturePool()
+        self._threaded = threaded
         self._lock = Lock()
         self._closed = False
-        self._iterated = False
+        self._open()
+
+    def _open(self) -> None:
         self._container = open_container(self.path)
         try:
-            stream = choose_video(self._container, self.path, self.notices)
-            self._decoder = PacketDecoder(self.path, self._container, stream)
-            self._frames = self._decoder.frames()
-            self._first = next(self._frames, None)
+            self._stream = choose_video(self._container, self.path, self.notices)
+            self._begin()
+            self._first_pts = None if self._first is None else self._first.pts
             self._reader = None if self._first is None else FrameReader(self._first, self._pool)
-            self._describe(stream)
+            self._describe(self._stream)
         except BaseException:
             self._container.close()
             raise
+
+    def _begin(self) -> None:
+        """Decodes the first frame from where the file stands."""
+        self._iterated = False
+        self._decoder = PacketDecoder(self.path, self._container, self._stream, threaded=self._threaded)
+        self._frames = self._decoder.frames()
+        self._first = next(self._frames, None)
+
+    def rewind(self) -> None:
+        """Makes the file ready to be iterated again from its beginning; counters and notices go on.
+
+        Seeks; only a file in which that doesn't lead back to the first frame is opened anew, since that leaves a
+        little memory behind each time.
+
+        Raises: `InputError` once closed; as the constructor where the file has to be opened and can't.
+        """
+        with self._lock:
+            self._check_open()
+            self._frames.close()
+            if not self._sought_back():
+                self._container.close()
+                self._open()
+            else:
+                self._timeline = Timeline(self.format.time_base, self.format.frame_rate_reported or _USUAL_RATE)
+
+    def _sought_back(self) -> bool:
+        import av.error
+
+        try:
+            self._container.seek(self._stream.start_time or 0, stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        self._begin()
+        return self._first is not None and self._first.pts is not None and self._first.pts == self._first_pts
 
     def _describe(self, stream: av.VideoStream) -> None:
         rate = reported_rate(stream)

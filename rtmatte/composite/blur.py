@@ -7,18 +7,20 @@ from math import ceil, sqrt
 import cv2
 import numpy as np
 
-from rtmatte.composite import kernels
+from rtmatte.composite import blur_kernels
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, I420, U8, Frame, Picture, picture_size_wh
 
 _SIGMA_OF_HEIGHT = 0.05
 """Standard deviation at strength 1, as a share of the frame height."""
-_CELLS_PER_SIGMA = 2.0
+_CELLS_PER_SIGMA = 1.5
 """Finer than this, the blur hides the grid that it is computed on."""
 _ROWS = 200
 """About how many rows of cells there are at most. The least blur is half a cell, so 0.3 % of the height or 1 pixel."""
 _OPAQUE = 1 / 16
 """From this alpha on a pixel says nothing about the room: a sixteenth of a white shirt shows on a dark wall."""
+_FAINT = 1e-5
+"""The weight of all that isn't opaque: it decides only where no pixel of the whole frame is certain background."""
 _MARGIN_OF_HEIGHT = 0.006
 """How far an estimated alpha may lie inside the person's real edge, as a share of the frame height."""
 _MARGIN_WEIGHT = 1e-4
@@ -52,7 +54,6 @@ class BlurBackground:
             raise SettingsError(f"Expected a blur strength over 0 and up to 1, got {strength!r}.")
         self.name = f"blur:{strength:g}"
         self.strength = strength
-        self._weight_of = _pixel_weights()
         self._result: Picture | None = None
 
     def picture_for(self, frame: Frame, alpha_u8: U8) -> Picture:
@@ -60,9 +61,9 @@ class BlurBackground:
         if self._result is None or picture_size_wh(picture) != picture_size_wh(self._result):
             self._allocate(picture_size_wh(picture))
         self._result = result = _result_like(picture, self._result)
-        self._shrink(picture, alpha_u8, self._weight_of)
+        self._shrink(picture, alpha_u8, _OPAQUE, _FAINT)
         if not self._cells[:, :, 3].any():  # all is person: nothing of this will be seen, but it has to be something
-            self._shrink(picture, alpha_u8, np.ones(256, np.float32))
+            self._shrink(picture, alpha_u8, np.inf, 0)
         self._keep_margin()
         self._blur()
         self._grow(result)
@@ -87,12 +88,13 @@ class BlurBackground:
         self._clean = np.empty((rows, columns), np.float32)
         self._small_u8 = np.empty((rows, columns, 3), np.uint8)
         self._plane_u8 = np.empty((rows, columns), np.uint8)
+        self._columns = np.empty((5, (width + 1) // 2), np.float32)
 
-    def _shrink(self, picture: Picture, alpha_u8: U8, weight_of: F32) -> None:
+    def _shrink(self, picture: Picture, alpha_u8: U8, opaque: float, faint: float) -> None:
         if isinstance(picture, I420):
-            kernels.shrink_weighted_i420(*picture.planes, alpha_u8, weight_of, self._cells)
+            blur_kernels.shrink_weighted_i420(*picture.planes, alpha_u8, opaque, faint, self._columns, self._cells)
         else:
-            kernels.shrink_weighted_bgr(picture, alpha_u8, weight_of, self._cells)
+            blur_kernels.shrink_weighted_bgr(picture, alpha_u8, opaque, faint, self._cells)
 
     def _keep_margin(self) -> None:
         """Takes nearly all weight from the cells near the person."""
@@ -130,19 +132,13 @@ def fill(weighted: F32) -> F32:
     height, width = weighted.shape[:2]
     if height * width == 1:
         return weighted[:, :, :3] / weighted[:, :, 3:]
-    half = cv2.resize(weighted, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    grown = cv2.resize(fill(np.asarray(half, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
+    quarter = cv2.resize(weighted, ((width + 3) // 4, (height + 3) // 4), interpolation=cv2.INTER_AREA)
+    grown = cv2.resize(fill(np.asarray(quarter, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
     coarse: F32 = np.asarray(grown, np.float32).reshape(height, width, 3)
     coarse *= np.float32(_FILL_WEIGHT)
     coarse += weighted[:, :, :3]
     coarse /= weighted[:, :, 3:] + np.float32(_FILL_WEIGHT)
     return coarse
-
-
-def _pixel_weights() -> F32:
-    alpha = np.arange(256) / 255
-    # The second term decides only where no pixel of the whole frame is certain background.
-    return np.asarray(np.clip(1 - alpha / _OPAQUE, 0, 1) + 1e-5 * (1 - alpha) ** 4, np.float32)
 
 
 def _result_like(picture: Picture, buffer: Picture | None) -> Picture:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmatte.composite import kernels
+from rtmatte.composite import color_kernels
 from rtmatte.frame import I420, U8, ColorTags, Matrix
 
 _RED_AND_BLUE_WEIGHTS: dict[Matrix, tuple[float, float]] = {
@@ -54,7 +54,7 @@ def yuv_of_rgb(rgb: tuple[int, int, int], color: ColorTags, height: int) -> tupl
 def bgr_into_i420(source_bgr: U8, target: I420) -> None:
     """Converts (H, W, 3) BGR into a picture of the same size, in its colours; allocates nothing of frame size."""
     matrix = yuv_from_bgr_matrix(target.color, target.size_wh[1])
-    kernels.i420_from_bgr(source_bgr, *target.planes, matrix.astype(np.float32))
+    color_kernels.i420_from_bgr(source_bgr, *target.planes, matrix.astype(np.float32))
 
 
 def i420_into_bgr(source: I420, target_bgr: U8, source_height: int) -> None:
@@ -63,7 +63,7 @@ def i420_into_bgr(source: I420, target_bgr: U8, source_height: int) -> None:
     `source_height` is that of the clip before any resizing: it decides the matrix of an untagged one.
     """
     matrix = bgr_from_yuv_matrix(source.color, source_height)
-    kernels.bgr_from_i420(*source.planes, target_bgr, matrix.astype(np.float32))
+    color_kernels.bgr_from_i420(*source.planes, target_bgr, matrix.astype(np.float32))
 
 
 def recolor(picture: I420, was: ColorTags, was_height: int) -> None:
@@ -80,4 +80,5 @@ def recolor(picture: I420, was: ColorTags, was_height: int) -> None:
             table = np.rint(matrix[row, row] * np.arange(256) + matrix[row, 3]).clip(0, 255).astype(np.uint8)
             cv2.LUT(plane, table, dst=plane)
         return
-    kernels.recolor_i420(*picture.planes, matrix.astype(np.float32))
+    wide = np.empty(2 * picture.u.shape[1], np.int32)
+    color_kernels.recolor_i420(*picture.planes, matrix.astype(np.float32), wide)

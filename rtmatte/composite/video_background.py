@@ -12,9 +12,14 @@ from rtmatte.frame import I420, U8, Frame, Picture, picture_size_wh
 
 
 class Clip(Protocol):
-    """An opened clip: frames in presentation order, each valid until the next one is asked for."""
+    """An opened clip: frames in presentation order, each valid until the next one is asked for.
+
+    It is iterated once; then again after each `rewind`.
+    """
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+    def rewind(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -22,7 +27,7 @@ class Clip(Protocol):
 class VideoBackground:
     """Shows the picture of a clip that is current as long after the clip's start as the frame is after the first frame.
 
-    The clip is decoded forward only and opened anew for each loop. A loop lasts from the first time stamp to the end of
+    The clip is decoded forward only and rewound for each loop. A loop lasts from the first time stamp to the end of
     the last frame; a clip of a single frame stands still. Owned by one thread; allocates when the frame's size or
     colours change.
 
@@ -78,8 +83,11 @@ class VideoBackground:
             self._begin_loop(self._loop_begin + length * ((elapsed - self._loop_begin) // length), like)
 
     def _begin_loop(self, loop_begin: Fraction, like: Picture) -> None:
-        self.close()
-        self._clip = self._open_clip()
+        self._next, self._frames, self._shown = None, iter(()), None
+        if self._clip is None:
+            self._clip = self._open_clip()
+        else:
+            self._clip.rewind()
         self._frames = iter(self._clip)
         self._next = next(self._frames, None)
         if self._next is None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.refine import clean_plate_kernels as kernels
-from rtmatte.refine.shrink import Shrinker
+from rtmatte.shrink import Shrinker
 
 _CHROMA_WEIGHT = 2.0
 _BACKGROUND = 0.05

@@ -53,8 +53,8 @@ class ClosedForm:
         self._max_pixels = max_pixels
         self._enlarge = GuidedFilter(grid_long_side=1280, epsilon_y=20, epsilon_uv=5, gain=1, opaque_from=1)
 
-    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None) -> U8:
-        alpha_u8 = self._first.refine(frame, alpha, out_u8)
+    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None, small: U8 | None = None) -> U8:
+        alpha_u8 = self._first.refine(frame, alpha, out_u8, small)
         height, width = alpha_u8.shape
         scale = min(1.0, math.sqrt(self._max_pixels / alpha_u8.size))
         work_wh = max(1, round(width * scale)), max(1, round(height * scale))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmatte.errors import SettingsError
-from rtmatte.frame import F32, U8
+from rtmatte.frame import F32
+from rtmatte.refine import component_kernels
+
+Mask: TypeAlias = NDArray[np.bool_]
 
 _FAINT = 1 / 32
 """Alpha above this belongs to a piece, so that a piece takes its soft edge along."""
@@ -33,17 +38,32 @@ class Components:
                 raise SettingsError(f"Expected a share of the picture in 0..1, got {share}.")
         self._min_piece = min_piece
         self._min_hole = min_hole
-        self._pieces: U8 = np.empty((0, 0), np.uint8)
-        self._holes: U8 = np.empty((0, 0), np.uint8)
+        self._pieces: Mask = np.empty((0, 0), np.bool_)
+        self._holes: Mask = np.empty((0, 0), np.bool_)
 
     def clean(self, alpha: F32) -> None:
         """Cleans (h, w) float32 alpha in place."""
         if self._pieces.shape != alpha.shape:
-            self._pieces, self._holes = np.zeros(alpha.shape, np.uint8), np.zeros(alpha.shape, np.uint8)
+            self._pieces, self._holes = np.zeros(alpha.shape, np.bool_), np.zeros(alpha.shape, np.bool_)
         if self._min_piece:
-            alpha[_small(alpha, self._pieces, self._min_piece)] = 0
+            self._settle(alpha, self._pieces, self._min_piece, holes=False)
         if self._min_hole:
-            alpha[_small(1 - alpha, self._holes, self._min_hole, spare_border=True)] = 1
+            self._settle(alpha, self._holes, self._min_hole, holes=True)
+
+    def _settle(self, alpha: F32, shown: Mask, least_share: float, *, holes: bool) -> None:
+        """Removes pieces of alpha that are too small, or fills `holes`; `shown`: what stays, of the frame before, then
+        of this one. Holes that touch the picture's border are larger than they seem, and not too small."""
+        count, labels = _label(alpha < 1 - _FAINT if holes else alpha > _FAINT)
+        sums, before = np.zeros(count), np.zeros(count, np.bool_)
+        component_kernels.measure(labels, alpha, shown, holes, sums, before)
+        least = least_share * alpha.size
+        keep = sums >= np.where(before, least / _HYSTERESIS, least)
+        if holes:
+            keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+        if keep[1:].all():
+            np.greater(labels, 0, out=shown)
+        else:
+            component_kernels.settle(labels, keep, shown, alpha, holes)
 
     def reset(self) -> None:
         """Forgets what the frame before showed."""
@@ -51,27 +71,16 @@ class Components:
         self._holes.fill(0)
 
 
-def _small(alpha: F32, shown: U8, least_share: float, *, spare_border: bool = False) -> NDArray[np.bool_]:
-    """The pixels of pieces that are too small; `shown`, (h, w) bytes: others, of the frame before, then of this one.
-
-    With `spare_border`, pieces that touch the picture's border are larger than they seem, and not too small.
-    """
-    labels, sizes = label_pieces(alpha)
-    least = least_share * alpha.size
-    before = np.bincount(labels[shown != 0], minlength=sizes.size) > 0
-    keep = sizes >= np.where(before, least / _HYSTERESIS, least)
-    if spare_border:
-        keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    np.copyto(shown, keep[labels] & (labels > 0))
-    keep[0] = True
-    return np.asarray(~keep[labels])
-
-
 def label_pieces(alpha: F32, above: float = _FAINT) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Connected pieces of alpha `above` a level: labels (h, w) from 1 on, 0 = the rest; and each one's summed alpha.
 
     That of label 0 means nothing.
     """
-    count, labels = cv2.connectedComponents((alpha > above).view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    sums = np.bincount(labels.ravel(), alpha.ravel(), minlength=count)
-    return labels.astype(np.int32, copy=False), sums.astype(np.float64, copy=False)
+    count, labels = _label(alpha > above)
+    sums = np.bincount(labels.ravel(), alpha.ravel(), minlength=count).astype(np.float64, copy=False)
+    return labels, sums
+
+
+def _label(pieces: Mask) -> tuple[int, NDArray[np.int32]]:
+    count, labels = cv2.connectedComponentsWithAlgorithm(pieces.view(np.uint8), 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
+    return count, np.asarray(labels, np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from rtmatte.errors import SettingsError
@@ -10,7 +11,9 @@ from rtmatte.refine import foreground_kernels
 from rtmatte.refine.grid import Grid
 from rtmatte.refine.grid_kernels import RADIUS
 from rtmatte.refine.refiner import shape_hw
-from rtmatte.refine.shrink import Shrinker
+from rtmatte.shrink import Shrinker
+
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 class ForegroundColors:
@@ -35,8 +38,10 @@ class ForegroundColors:
         self._grid_long_side = grid_long_side
         self._means: _Means | None = None
 
-    def replace(self, picture: Picture, alpha_u8: U8) -> None:
+    def replace(self, picture: Picture, alpha_u8: U8, small: U8 | None = None) -> None:
         """Puts the foreground's colours into the picture; `alpha_u8` is (H, W) uint8, 255 = foreground.
+
+        `small` are the picture's `SmallPlanes`, where somebody has them already.
 
         Raises: `ValueError` for an alpha of another size or type.
         """
@@ -45,7 +50,7 @@ class ForegroundColors:
             raise ValueError(f"expected alpha as uint8 {size_hw}, got {alpha_u8.dtype} {alpha_u8.shape}")
         if self._means is None or self._means.grid.size_hw != size_hw:
             self._means = _Means(size_hw, self._grid_long_side)
-        self._means.measure(picture, alpha_u8)
+        self._means.measure(picture, small, alpha_u8)
         self._means.fuse(picture, alpha_u8)
 
 
@@ -58,21 +63,24 @@ class _Means:
         self._shrink_alpha = Shrinker()
         self._planes: U8 = np.empty((5, height, width), np.uint8)
         self._alpha: U8 = np.empty((height, width), np.uint8)
-        self._columns: F32 = np.empty((8, width + 2 * RADIUS), np.float32)
+        self._columns: F32 = np.empty((10, width + 2 * RADIUS), np.float32)
         self._sums: F32 = np.empty((8, width), np.float32)
         self._means: F32 = np.empty((height, 6, width), np.float32)
+        self._near: U8 = np.empty((2, height, width), np.uint8)
         self._kinds: U8 = np.empty((height, width), np.uint8)
         self._wide: F32 = np.empty((3, 6, size_hw[1]), np.float32)
         self._half: U8 = np.empty((size_hw[1] + 1) // 2, np.uint8)
 
-    def measure(self, picture: Picture, alpha_u8: U8) -> None:
+    def measure(self, picture: Picture, small: U8 | None, alpha_u8: U8) -> None:
         """Mean colours for every cell."""
-        self.grid.shrink(picture, self._planes[:3])
+        self.grid.shrink(picture, self._planes[:3], small)
         self._shrink_alpha.shrink(alpha_u8, self._alpha)
         foreground_kernels.weigh(self._alpha, self._planes[3], self._planes[4])
-        foreground_kernels.mean_colors(
-            self._planes, self.grid.ones, self._columns, self._sums, self._means, self._kinds
-        )
+        box = self.grid.box(self._planes[3], RADIUS)
+        foreground_kernels.mean_colors(self._planes, box, self.grid.ones, self._columns, self._sums, self._means)
+        for weight in (3, 4):
+            cv2.dilate(self._planes[weight], _NEIGHBOURS, dst=self._near[weight - 3])
+        foreground_kernels.find_kinds(*self._near, self._kinds)
 
     def fuse(self, picture: Picture, alpha_u8: U8) -> None:
         """The foreground's colours at frame size."""

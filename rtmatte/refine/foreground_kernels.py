@@ -12,6 +12,7 @@ from rtmatte.frame import F32, U8
 from rtmatte.refine.grid_kernels import (
     RADIUS,
     UNCERTAIN,
+    Box,
     Cells,
     accumulate,
     between,
@@ -36,53 +37,65 @@ def weigh(alpha: U8, front: U8, back: U8) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _add_row(planes: U8, row: int, ones: U8, sign: float, columns: F32) -> None:
-    s, first, end = np.float32(sign), RADIUS, RADIUS + ones.size
-    front, back = planes[3, row], planes[4, row]
-    accumulate(columns[0, first:end], front, ones, s)
-    accumulate(columns[1, first:end], back, ones, s)
+def _add_row(planes: U8, row: int, left: int, right: int, ones: U8, sign: float, columns: F32) -> None:
+    s, first, end = np.float32(sign), RADIUS, RADIUS + right - left
+    front, back, one = planes[3, row, left:right], planes[4, row, left:right], ones[left:right]
+    accumulate(columns[0, first:end], front, one, s)
+    accumulate(columns[1, first:end], back, one, s)
     for i in range(3):
-        accumulate(columns[2 + 2 * i, first:end], planes[i, row], front, s)
-        accumulate(columns[3 + 2 * i, first:end], planes[i, row], back, s)
+        accumulate(columns[2 + 2 * i, first:end], planes[i, row, left:right], front, s)
+        accumulate(columns[3 + 2 * i, first:end], planes[i, row, left:right], back, s)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def divide_row(weighted: F32, weight: F32, other_weighted: F32, other_weight: F32, mean: F32) -> None:
-    """Weighted means of a row from sums; where no weight is, the mean by the other weight."""
-    for x in range(mean.size):
+def invert_row(weight: F32, share: F32) -> None:
+    """1 / weight; 0 where there is none."""
+    for x in range(share.size):
         there = weight[x] > np.float32(0)
-        mean[x] = weighted[x] / weight[x] if there else other_weighted[x] / other_weight[x]
+        share[x] = np.float32(1) / weight[x] if there else np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def _kinds_row(front: F32, back: F32, kinds: U8) -> None:
-    for x in range(kinds.size):
-        kind = np.uint8(UNCERTAIN) if back[x] > np.float32(0) else np.uint8(255)
-        kinds[x] = kind if front[x] > np.float32(0) else np.uint8(0)
+def mean_row(weighted: F32, share: F32, other_weighted: F32, other_share: F32, mean: F32) -> None:
+    """Weighted means of a row from sums and inverse weights; where no weight is, the mean by the other weight."""
+    for x in range(mean.size):
+        there = share[x] > np.float32(0)
+        mean[x] = weighted[x] * share[x] if there else other_weighted[x] * other_share[x]
 
 
 @njit(nogil=True, cache=True)
-def mean_colors(planes: U8, ones: U8, columns: F32, sums: F32, means: F32, kinds: U8) -> None:
-    """The mean foreground and background colours in the window about each cell, and the cell's kind.
+def find_kinds(front: U8, back: U8, kinds: U8) -> None:
+    """The kind of each cell: 0 or 255 where one of the weights is 0; three arrays of one shape."""
+    f, b, k = front.ravel(), back.ravel(), kinds.ravel()
+    for i in range(k.size):
+        kind = np.uint8(UNCERTAIN) if b[i] else np.uint8(255)
+        k[i] = kind if f[i] else np.uint8(0)
 
-    `planes` (5, h, w) are the picture's and the two weights, bytes; `columns` (8, w + 2·RADIUS) and `sums` (8, w)
-    scratch; `means` (h, 6, w) float32: foreground and background of each plane in turn.
+
+@njit(nogil=True, cache=True)
+def mean_colors(planes: U8, box: Box, ones: U8, columns: F32, sums: F32, means: F32) -> None:
+    """The mean foreground and background colours in the window about each cell of `box`.
+
+    `planes` (5, h, w) are the picture's and the two weights, bytes; windows end at the box. `columns`
+    (10, w + 2·RADIUS), `sums` (8, w) are scratch; `means` (h, 6, w) float32: foreground and background of each plane.
     """
-    height = planes.shape[1]
-    columns[:] = 0
-    for row in range(min(RADIUS, height)):
-        _add_row(planes, row, ones, 1.0, columns)
-    for row in range(height):
-        if row + RADIUS < height:
-            _add_row(planes, row + RADIUS, ones, 1.0, columns)
-        if row > RADIUS:
-            _add_row(planes, row - RADIUS - 1, ones, -1.0, columns)
-        sum_across(columns, sums)
+    top, bottom, left, right = box
+    columns[:8] = 0
+    for row in range(top, min(top + RADIUS, bottom)):
+        _add_row(planes, row, left, right, ones, 1.0, columns)
+    for row in range(top, bottom):
+        if row + RADIUS < bottom:
+            _add_row(planes, row + RADIUS, left, right, ones, 1.0, columns)
+        if row - RADIUS > top:
+            _add_row(planes, row - RADIUS - 1, left, right, ones, -1.0, columns)
+        sum_across(columns[:8], sums, right - left)
+        front_share, back_share = columns[8, : right - left], columns[9, : right - left]
+        invert_row(sums[0], front_share)
+        invert_row(sums[1], back_share)
         for i in range(3):
             front, back = sums[2 + 2 * i], sums[3 + 2 * i]
-            divide_row(front, sums[0], back, sums[1], means[row, 2 * i])
-            divide_row(back, sums[1], front, sums[0], means[row, 2 * i + 1])
-        _kinds_row(sums[0], sums[1], kinds[row])
+            mean_row(front, front_share, back, back_share, means[row, 2 * i, left:right])
+            mean_row(back, back_share, front, front_share, means[row, 2 * i + 1, left:right])
 
 
 @njit(nogil=True, cache=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from rtmatte.frame import F32, I420, U8, Picture
+from rtmatte.frame import F32, U8, Picture
 from rtmatte.refine import grid_kernels
-from rtmatte.refine.grid_kernels import RADIUS, TILE, Cells
-from rtmatte.refine.shrink import Shrinker
+from rtmatte.refine.grid_kernels import RADIUS, TILE, Box, Cells
+from rtmatte.small import SmallPlanes, small_shape
 
 
 class Grid:
@@ -22,8 +21,7 @@ class Grid:
     def __init__(self, size_hw: tuple[int, int], long_side: int) -> None:
         """`long_side` in cells; a smaller picture has as many cells as pixels."""
         self.size_hw = size_hw
-        scale = min(1.0, long_side / max(size_hw))
-        self.shape_hw = max(2, round(size_hw[0] * scale)), max(2, round(size_hw[1] * scale))
+        self.shape_hw = small_shape(size_hw, long_side)
         height, width = self.shape_hw
         column = np.arange(width)
         last, first = np.minimum(column + RADIUS, width - 1), np.maximum(column - RADIUS, 0)
@@ -34,18 +32,25 @@ class Grid:
         self.cells_uv, self.shares_uv = _places(2 * np.arange((frame_w + 1) // 2) + 1.0, width, frame_w)
         self._tiles: U8 = np.empty(-(-frame_w // TILE), np.uint8)
         self._spans: Cells = np.empty(((height + 1) * self._tiles.size, 7), np.int32)
-        self._shrink_full, self._shrink_half = Shrinker(), Shrinker()
-        self._pixels: U8 = np.empty((height, width, 3), np.uint8)
+        self._tile_cells = -(-TILE * width // frame_w)
+        self._small = SmallPlanes()
 
-    def shrink(self, picture: Picture, planes: U8) -> None:
-        """The picture's planes or channels into `planes`, (3, h, w) uint8."""
-        if isinstance(picture, I420):
-            self._shrink_full.shrink(picture.y, planes[0])
-            self._shrink_half.shrink(picture.u, planes[1])
-            self._shrink_half.shrink(picture.v, planes[2])
+    def shrink(self, picture: Picture, planes: U8, small: U8 | None = None) -> None:
+        """The picture's planes or channels into `planes`, (3, h, w) uint8; `small` are they, if of the grid's size."""
+        if small is not None and small.shape == planes.shape:
+            np.copyto(planes, small)
         else:
-            self._shrink_full.shrink(picture, self._pixels)
-            cv2.split(self._pixels, mv=list(planes))
+            self._small.shrink(picture, planes)
+
+    def box(self, plane: U8, reach: int) -> Box:
+        """The part of the grid outside which `plane`, (h, w) uint8, has no influence, being 0 there.
+
+        `reach`: how many cells away a value of the plane counts. The part is wider than that by as much as a window
+        and the stretches of `find_spans` look beyond.
+        """
+        margin_y = reach + RADIUS + 2
+        box: Box = grid_kernels.find_box(plane, margin_y, margin_y + self._tile_cells)
+        return box
 
     def find_spans(self, kinds: U8) -> Cells:
         """The picture in stretches of one kind, as `grid_kernels.find_spans`; overwritten by the next call."""

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rtmatte.frame import F32, U8
 
 Cells: TypeAlias = NDArray[np.int32]
+Box: TypeAlias = tuple[int, int, int, int]
+"""Top, bottom, left and right of a part of the grid, the ends exclusive."""
 
 RADIUS = 3
 """Of the window, in cells. Sums of products of bytes over it are whole numbers below 2²⁴, exact in float32: what was
@@ -36,11 +38,11 @@ def accumulate(target: F32, a: U8, b: U8, sign: np.float32) -> None:
 
 
 @njit(nogil=True, cache=True)
-def sum_across(columns: F32, sums: F32) -> None:
-    """Sums over the window's width: rows (c, w + 2·RADIUS) to (c, w), both float32."""
+def sum_across(columns: F32, sums: F32, width: int) -> None:
+    """Sums over the window's width: the first `width` + 2·RADIUS of each row to the first `width`; rows of float32."""
     for i in range(sums.shape[0]):
         column, total = columns[i], sums[i]
-        for x in range(total.size):
+        for x in range(width):
             value = column[x]
             for k in range(1, _WINDOW):
                 value += column[x + k]
@@ -48,10 +50,33 @@ def sum_across(columns: F32, sums: F32) -> None:
 
 
 @njit(nogil=True, cache=True)
+def find_box(plane: U8, margin_y: int, margin_x: int) -> Box:
+    """The part of (h, w) in which `plane` is not 0, that much wider; of no rows and columns where there is none."""
+    height, width = plane.shape
+    top, bottom, left, right = height, 0, width, 0
+    for y in range(height):
+        row = plane[y]
+        first = 0
+        while first < width and row[first] == 0:
+            first += 1
+        if first == width:
+            continue
+        last = width - 1
+        while row[last] == 0:
+            last -= 1
+        top, bottom = min(top, y), y + 1
+        left, right = min(left, first), max(right, last + 1)
+    if bottom == 0:
+        return 0, 0, 0, 0
+    return max(top - margin_y, 0), min(bottom + margin_y, height), max(left - margin_x, 0), min(right + margin_x, width)
+
+
+@njit(nogil=True, cache=True)
 def widen(row: F32, cell: Cells, share: F32, wide: F32) -> None:
     """Spreads a row of cells over pixels: `cell` is the one left of each pixel, `share` the weight of the one right."""
     for x in range(cell.size):
-        left, right = row[cell[x]], row[cell[x] + 1]
+        here = np.uint32(cell[x])  # unsigned: numba would ask of each index whether it counts from the end
+        left, right = row[here], row[here + np.uint32(1)]
         wide[x] = left + share[x] * (right - left)
 
 

@@ -59,17 +59,17 @@ class GuidedFilter:
         self._alpha_u8: U8 = np.empty((0, 0), np.uint8)
         self._maps: _Maps | None = None
 
-    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None) -> U8:
+    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None, small: U8 | None = None) -> U8:
         picture = frame.picture
         size_hw = shape_hw(picture)
         if out_u8 is None:
             if self._alpha_u8.shape != size_hw:
                 self._alpha_u8 = np.empty(size_hw, np.uint8)
             out_u8 = self._alpha_u8
-        small_u8 = self._quantizer.quantize(alpha)
+        alpha_small_u8 = self._quantizer.quantize(alpha)
         if self._maps is None or self._maps.grid.size_hw != size_hw:
             self._maps = _Maps(size_hw, self._grid_long_side)
-        self._maps.fit(picture, small_u8, self._epsilons, self._gain)
+        self._maps.fit(picture, small, alpha_small_u8, self._epsilons, self._gain)
         self._maps.apply(picture, out_u8)
         return out_u8
 
@@ -92,20 +92,21 @@ class _Maps:
         self._kinds: U8 = np.empty((height, width), np.uint8)
         self._wide: F32 = np.empty((3, 5, size_hw[1] + 1), np.float32)
 
-    def fit(self, picture: Picture, small_u8: U8, epsilons: tuple[float, float], gain: float) -> None:
+    def fit(self, picture: Picture, small: U8 | None, alpha_u8: U8, epsilons: tuple[float, float], gain: float) -> None:
         """The maps from colour to alpha for every cell."""
         planes, (height, width) = self._planes, self.grid.shape_hw
-        self.grid.shrink(picture, planes[:3])
+        self.grid.shrink(picture, planes[:3], small)
         if not isinstance(picture, I420):
             cv2.merge(list(planes[:3]), dst=self._bgr)
             cv2.transform(self._bgr, _YUV_OF_BGR, dst=self._bgr)
             cv2.split(self._bgr, mv=list(planes[:3]))
-        shrinks = small_u8.shape[0] >= height and small_u8.shape[1] >= width
+        shrinks = alpha_u8.shape[0] >= height and alpha_u8.shape[1] >= width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        cv2.resize(small_u8, (width, height), dst=planes[3], interpolation=how)
-        guided_kernels.fit_grid(planes, self.grid.ones, self._columns, self._sums, self._fits, *epsilons)
+        cv2.resize(alpha_u8, (width, height), dst=planes[3], interpolation=how)
+        box = self.grid.box(planes[3], 2 * RADIUS)
+        guided_kernels.fit_grid(planes, box, self.grid.ones, self._columns, self._sums, self._fits, *epsilons)
         guided_kernels.average_fits(
-            self._fits, self._columns[:4], self.grid.window_widths, self._maps, self._kinds, gain
+            self._fits, box, self._columns[:4], self._sums[:4], self.grid.window_widths, self._maps, self._kinds, gain
         )
 
     def apply(self, picture: Picture, alpha_u8: U8) -> None:

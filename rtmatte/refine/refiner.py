@@ -18,11 +18,12 @@ _TOLERANCE = 1e-3
 class Refiner(Protocol):
     """Turns alpha at the model's resolution into bytes at the frame's. Owned by one thread."""
 
-    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None) -> U8:
+    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None, small: U8 | None = None) -> U8:
         """Alpha of the frame, (H, W) uint8 at frame size, 255 = foreground.
 
         `alpha` is (h, w) float32 in [0, 1] at any resolution and covers the whole frame; the frame's picture is only
-        read. The result is `out_u8` if given, else a buffer that belongs to the refiner until the next call.
+        read; `small` are its `SmallPlanes`, where somebody has them already. The result is `out_u8` if given, else a
+        buffer that belongs to the refiner until the next call.
 
         Raises: `ModelOutputError` for an alpha that isn't two-dimensional float32, or holds NaN or values outside
         [0, 1].

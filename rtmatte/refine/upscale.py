@@ -20,7 +20,7 @@ class Upscale:
         self._quantizer = Quantizer()
         self._alpha_u8: U8 = np.empty((0, 0), np.uint8)
 
-    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None) -> U8:
+    def refine(self, frame: Frame, alpha: F32, out_u8: U8 | None = None, small: U8 | None = None) -> U8:  # noqa: ARG002
         size_hw = shape_hw(frame.picture)
         if out_u8 is None:
             if self._alpha_u8.shape != size_hw:

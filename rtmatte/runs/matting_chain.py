@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmatte.frame import F32, U8, Frame
+from rtmatte.frame import F32, I420, U8, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.clean_plate import CleanPlate
@@ -16,6 +16,7 @@ from rtmatte.refine.refiner import shape_hw
 from rtmatte.refine.subject import Subject
 from rtmatte.refine.upscale import Upscale
 from rtmatte.settings import MovingSettings
+from rtmatte.small import SmallPlanes
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
 
@@ -27,12 +28,13 @@ _LETS_GO_AT = 0.5
 class Matted:
     """A frame with its alpha, (h, w) float32 at the matter's resolution, on their way between stages.
 
-    `cut`: the frame begins a new shot.
+    `cut`: the frame begins a new shot. `small`: the frame's `SmallPlanes`, from the first stage on that wants them.
     """
 
     frame: Frame
     alpha: F32
     cut: bool = False
+    small: U8 | None = None
 
 
 class MattingChain:
@@ -51,6 +53,7 @@ class MattingChain:
         self._colors = ForegroundColors() if settings.edge_colors else None
         self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=_LETS_GO_AT)
         self._cuts = SceneCutDetector()
+        self._small = SmallPlanes()
 
     def estimate(self, frame: Frame) -> Matted:
         """Alpha as the model sees it."""
@@ -58,7 +61,9 @@ class MattingChain:
 
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place."""
-        matted.cut = self._cuts.is_cut(matted.frame.picture)
+        picture = matted.frame.picture
+        matted.small = self._small.of(picture)
+        matted.cut = self._cuts.is_cut(matted.small[0 if isinstance(picture, I420) else 1])
         np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
         return matted
 
@@ -77,12 +82,12 @@ class MattingChain:
         self._components.clean(matted.alpha)
         if self._subject is not None:
             self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
-        return self._refiner.refine(matted.frame, matted.alpha, out_u8)
+        return self._refiner.refine(matted.frame, matted.alpha, out_u8, matted.small)
 
-    def clear_edges(self, frame: Frame, alpha_u8: U8) -> None:
+    def clear_edges(self, matted: Matted, alpha_u8: U8) -> None:
         """Takes the old background out of the frame's colours wherever alpha is in between, in place."""
         if self._colors is not None:
-            self._colors.replace(frame.picture, alpha_u8)
+            self._colors.replace(matted.frame.picture, alpha_u8, matted.small)
 
     def reset(self) -> None:
         """Forgets the past of every stage."""

@@ -160,9 +160,9 @@ def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: Vide
 
 @dataclass(frozen=True, slots=True)
 class _Refined:
-    """A frame with its alpha at frame size, (H, W) uint8 of the pool."""
+    """A frame as it was matted, with its alpha at frame size, (H, W) uint8 of the pool."""
 
-    frame: Frame
+    matted: Matted
     alpha_u8: U8
 
 
@@ -182,18 +182,19 @@ def clip_stages(
     compositor = Compositor(behind, light_wrap=settings.light_wrap)
 
     def refine(matted: Matted) -> _Refined:
-        return _Refined(matted.frame, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
+        return _Refined(matted, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
 
     def composite(refined: _Refined) -> _Refined:
-        chain.clear_edges(refined.frame, refined.alpha_u8)
-        compositor.composite(refined.frame, refined.alpha_u8)
+        chain.clear_edges(refined.matted, refined.alpha_u8)
+        compositor.composite(refined.matted.frame, refined.alpha_u8)
         return refined
 
     def encode(refined: _Refined) -> None:
-        sink.send(refined.frame, refined.alpha_u8)
-        pool.release(refined.frame.picture)
+        frame = refined.matted.frame
+        sink.send(frame, refined.alpha_u8)
+        pool.release(frame.picture)
         pool.release_alpha(refined.alpha_u8)
-        on_encoded(refined.frame)
+        on_encoded(frame)
 
     return [
         Stage("estimate", chain.estimate),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from rtmatte.frame import I420, U8, Picture
+from rtmatte.frame import U8
+from rtmatte.shrink import Shrinker
 
 _SMALL_WH = (64, 36)
 _THRESHOLD = 0.48
@@ -32,11 +32,14 @@ class SceneCutDetector:
     def __init__(self) -> None:
         self._small: U8 = np.empty(_SMALL_WH[::-1], np.uint8)
         self._last: U8 | None = None
+        self._shrinker = Shrinker()
 
-    def is_cut(self, picture: Picture) -> bool:
-        """Whether `picture` begins a new shot; the first one doesn't. The picture isn't kept."""
-        luma = picture.y if isinstance(picture, I420) else picture[:, :, 1]
-        cv2.resize(luma, _SMALL_WH, dst=self._small, interpolation=cv2.INTER_AREA)
+    def is_cut(self, luma: U8) -> bool:
+        """Whether a picture begins a new shot; the first one doesn't. `luma` is (h, w) uint8, at any resolution.
+
+        Green does as well. The array isn't kept.
+        """
+        self._shrinker.shrink(luma, self._small)
         if self._last is None:
             self._last = self._small.copy()
             return False

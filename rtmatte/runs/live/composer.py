@@ -185,7 +185,7 @@ class Composer:
             matted = self._chain.smooth(matted)
         alpha_u8 = self._chain.refine(matted, self._alpha_u8)
         before = self._copy(frame) if self.split else None
-        self._chain.clear_edges(frame, alpha_u8)
+        self._chain.clear_edges(matted, alpha_u8)
         self._compositor.composite(frame, alpha_u8)
         self._faults_in_a_row = self._reloads = 0
         return Composite(frame, estimate_seconds, before)
