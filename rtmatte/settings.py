@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from rtmatte.errors import SettingsError
@@ -179,6 +179,8 @@ class MovingSettings(EstimateSettings):
     """Take the old background out of the colours of hair and other soft edges."""
     clean_plate: bool = False
     """Learn the room behind, as far as the camera stands still, and settle the edge by it."""
+    plate: Path | None = None
+    """A photo of the empty room from where the camera stands: as `clean_plate`, with nothing to be learnt first."""
     light_wrap: float = 0.0
     """How much of the new background's light reaches around the person, 0 (none) to 1."""
 
@@ -196,11 +198,14 @@ class VideoSettings(MovingSettings):
     background: str = "none"
     fit: Fit = "cover"
     """How a picture or clip of another shape fills the frame."""
+    two_pass: bool = False
+    """Go through the clip twice, so that each mask is settled by those after it as well; slower."""
     matte: bool = False
     """Write alpha itself instead of a composite."""
     codec: Codec | None = None
     """None: the container's usual one."""
-    quality: int = 70
+    encoder_quality: int = 70
+    """1 (small) to 100 (best)."""
     encoder: Encoder = "auto"
     overwrite: bool = False
     stall_timeout_s: float = 120.0
@@ -208,7 +213,7 @@ class VideoSettings(MovingSettings):
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         **MovingSettings.ranges,
-        "quality": (1, 100),
+        "encoder_quality": (1, 100),
         "stall_timeout_s": (0.1, 86400),
     }
 
@@ -219,7 +224,11 @@ class ImageSettings(EstimateSettings):
 
     background: str = "none"
     fit: Fit = "cover"
-    quality: int | None = None
+    refiner: RefinerName = "upscale"
+    """How alpha comes to the picture's size."""
+    edge_colors: bool = False
+    """Estimate the foreground's own colours at soft edges; needs the extra `quality`."""
+    encoder_quality: int | None = None
     """None: 95 for JPEG, WebP without loss."""
     max_megapixels: float = 200.0
     """Larger pictures are refused: a small file can unpack to more than the machine's memory."""
@@ -227,9 +236,18 @@ class ImageSettings(EstimateSettings):
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         **EstimateSettings.ranges,
-        "quality": (1, 100),
+        "encoder_quality": (1, 100),
         "max_megapixels": (0.000001, 1_000_000),
     }
+
+
+BEST_VIDEO: Mapping[str, Any] = MappingProxyType(
+    {"model": "selfie-multiclass", "clean_plate": True, "two_pass": True, "refiner": "guided"}
+)
+"""What `--quality best` chooses for a clip: the best mattes by benchmarks/quality.py, at several times the work."""
+
+BEST_IMAGE: Mapping[str, Any] = MappingProxyType({"refiner": "closed-form", "edge_colors": True})
+"""What `--quality best` chooses for a still; needs the extra `quality`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtmatte.composite.color import yuv_of_rgb
+from rtmatte.color import yuv_of_rgb
 from rtmatte.composite.fitting import Fit, fit_rects
 from rtmatte.composite.still_background import ColorBackground, ImageBackground
 from rtmatte.composite.video_background import VideoBackground

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from rtmatte.color import i420_into_bgr
 from rtmatte.composite.card import draw_card, picture_card
-from rtmatte.composite.color import i420_into_bgr
 from rtmatte.frame import I420, U8, ColorTags
 from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR
 from tests.frames import BT709, BT2020_FULL

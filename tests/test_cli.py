@@ -16,7 +16,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from rtmatte.cli import app
+from rtmatte.errors import SettingsError
+from rtmatte.settings import BEST_VIDEO, VideoSettings
 from tests import clips
 from tests.decoding import decode
 
@@ -82,7 +86,11 @@ def test_a_still_from_the_command_line(tmp_path: Path) -> None:
         (["video", "IN", "-o", "OUT/a.xyz", "-b", "blur"], 4, r"\.mp4"),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur:7"], 2, "blur:0.7"),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "no-such.jpg"], 2, "neither a file"),
-        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--quality", "0"], 2, "--quality: expected 1 to 100, got 0"),
+        (
+            ["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--encoder-quality", "0"],
+            2,
+            "--encoder-quality: expected 1 to 100, got 0",
+        ),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--model", "nope"], 5, "u2netp"),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--device", "cuda"], 5, "CUDA|cuda"),
         (["video", "IN", "-o", "OUT/a.mp4", "--matte"], 4, r"\.mkv"),
@@ -180,3 +188,20 @@ def test_the_demo_needs_no_file(tmp_path: Path) -> None:
     assert np.abs(before.astype(int) - after).mean() < 4
     corner, blurred = cv2.Laplacian(sheet[:100, :100], cv2.CV_32F), cv2.Laplacian(sheet[:100, 640:740], cv2.CV_32F)
     assert np.abs(blurred).mean() < 0.5 * np.abs(corner).mean()
+
+
+def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen: list[dict[str, Any]] = []
+
+    def process(_source: Path, _target: Path, **options: Any) -> None:
+        chosen.append(options)
+        raise SettingsError("enough")
+
+    monkeypatch.setattr("rtmatte.runs.offline.process_video", process)
+    for extra in ([], ["--quality", "best"], ["--quality", "best", "--model", "selfie", "--refine", "upscale"]):
+        done = CliRunner().invoke(app, ["video", "a.mp4", "-o", str(tmp_path / "b.mp4"), *extra])
+        assert isinstance(done.exception, SettingsError), done.output
+    normal, best, mixed = ({name: options[name] for name in BEST_VIDEO} for options in chosen)
+    assert normal == {name: getattr(VideoSettings, name) for name in BEST_VIDEO}
+    assert best == dict(BEST_VIDEO)
+    assert mixed == {**BEST_VIDEO, "model": "selfie", "refiner": "upscale"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtmatte.composite.color import (
+from rtmatte.color import (
     bgr_into_i420,
     i420_into_bgr,
     recolor,

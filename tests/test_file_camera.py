@@ -7,16 +7,20 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rtmatte.capture.camera import Camera
 from rtmatte.capture.file_camera import FileCamera
 from rtmatte.capture.open_camera import open_camera
 from rtmatte.capture.pattern_camera import PatternCamera
+from rtmatte.capture.raw_frame import WEBCAM_COLOR
 from rtmatte.capture.scripted_camera import ScriptedCamera
 from rtmatte.capture.synthetic import read_frame_number
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.color import recolor
 from rtmatte.errors import InputNotFoundError, SettingsError
-from rtmatte.frame import I420, Frame
+from rtmatte.frame import I420, ColorTags, Frame
 from rtmatte.pool import PicturePool
 from tests import clips
 
@@ -148,3 +152,19 @@ def test_closing_in_the_middle_of_a_script_forgets_the_rest() -> None:
         camera.frames(5)
         camera.close()
         assert camera.newest(0) is None
+
+
+@pytest.mark.parametrize("color", [clips.BT709, clips.FULL_BT709, clips.UNTAGGED], ids=str)
+def test_frames_come_in_the_colours_of_webcams(tmp_path: Path, color: ColorTags) -> None:
+    path = clips.write_clip(tmp_path / "a.mkv", codec="ffv1", frame_rate=Fraction(200), color=color)
+    with VideoFileSource(path) as source:
+        wanted = {frame.index: frame.picture for frame in source}
+    with FileCamera(path, False, PicturePool()) as camera:
+        got = take(camera)
+        assert isinstance(got.picture, I420)
+        assert got.picture.color == WEBCAM_COLOR
+        exact = wanted[got.index]
+        assert isinstance(exact, I420)
+        recolored = I420.over(exact.buffer, exact.size_wh, WEBCAM_COLOR)
+        recolor(recolored, exact.color, exact.size_wh[1])
+        assert np.array_equal(got.picture.buffer, recolored.buffer)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from rtmatte.composite import color_kernels, kernels
+from rtmatte import color_kernels
+from rtmatte.composite import kernels
 from tests.frames import means_of_blocks
 
 SIZES = st.tuples(st.integers(1, 37), st.integers(1, 70))

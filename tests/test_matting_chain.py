@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from rtmatte.color import bgr_into_i420
+from rtmatte.errors import InputNotFoundError
 from rtmatte.frame import F32, I420, Frame
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.runs.matting_chain import Matted, MattingChain
@@ -102,3 +106,27 @@ def test_old_colours_leave_soft_edges_only_if_wanted() -> None:
         chain.clear_edges(Matted(frame, np.zeros((6, 10), np.float32)), alpha_u8)
         assert np.array_equal(frame.picture.y, before) is not wanted
         assert np.array_equal(frame.picture.y[:, :20], before[:, :20])
+
+
+def test_a_photo_of_the_empty_room_settles_what_the_model_takes_for_foreground(tmp_path: Path) -> None:
+    """From the first frame on, at another size than the frame's, without anything learnt."""
+    coarse = np.random.default_rng(3).integers(60, 190, (6, 10, 3), np.uint8)
+    bgr = np.asarray(cv2.resize(coarse, _SIZE_WH, interpolation=cv2.INTER_CUBIC), np.uint8)
+    room = I420.allocate(_SIZE_WH, BT709)
+    bgr_into_i420(bgr, room)
+    photo = tmp_path / "room.png"
+    cv2.imwrite(str(photo), cv2.resize(bgr, (320, 192)))
+    wrong = np.zeros((48, 80), np.float32)
+    wrong[14:40, 20:44] = 1
+    frames = [Frame(room, n, Fraction(1, 25), n) for n in range(60)]
+    means = {}
+    for plate in (None, photo):
+        chain = MattingChain(FunctionMatter(lambda _frame: wrong.copy()), MovingSettings(plate=plate))
+        means[plate] = _run(chain, frames).mean()
+    assert means[None] > 20
+    assert means[photo] < 0.1 * means[None]
+
+
+def test_a_photo_that_is_not_there_is_told() -> None:
+    with pytest.raises(InputNotFoundError, match="nowhere"):
+        MattingChain(FunctionMatter(_person_and_speck), MovingSettings(plate=Path("nowhere.png")))

@@ -166,7 +166,14 @@ def test_the_background_is_replaced_and_the_foreground_kept(tmp_path: Path) -> N
     source = clips.plain(tmp_path / "in.mp4", color=clips.BT709)
     alpha = np.zeros((12, 96, 128), np.uint8)
     alpha[:, :, 64:] = 255
-    run(source, tmp_path / "out.mp4", background="#00ff00", matter=RecordedAlpha(alpha), smoothing_s=0, quality=95)
+    run(
+        source,
+        tmp_path / "out.mp4",
+        background="#00ff00",
+        matter=RecordedAlpha(alpha),
+        smoothing_s=0,
+        encoder_quality=95,
+    )
     for before, after in zip(decode(source).luma, decode(tmp_path / "out.mp4").luma, strict=True):
         assert np.abs(after[:, :60].astype(int) - 173).max() <= 6  # BT.709 luma of pure green
         assert np.abs(after[:, 72:].astype(int) - before[:, 72:]).mean() < 3

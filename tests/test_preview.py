@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from rtmatte.composite.color import yuv_of_rgb
+from rtmatte.color import yuv_of_rgb
 from rtmatte.errors import SettingsError
 from rtmatte.frame import U8
 from rtmatte.output.display import display_available

@@ -54,7 +54,7 @@ def test_the_main_job(source: Path | None, real_clips: Path, tmp_path: Path) -> 
     matter = RecordedAlpha(truth) if truth is not None else _LeftHalf()
     target = tmp_path / "out.mp4"
     report = rtmatte.process_video(
-        source, target, background="#00ff00", matter=matter, smoothing_s=0, encoder="software", quality=60
+        source, target, background="#00ff00", matter=matter, smoothing_s=0, encoder="software", encoder_quality=60
     )
     after = decode(target)
     wanted_times = _times(source)

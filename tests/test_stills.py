@@ -24,6 +24,7 @@ from rtmatte.errors import (
 )
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
+from rtmatte.refine.guided import GuidedFilter
 from rtmatte.runs.stills import process_image, remove_background
 from tests import pictures
 from tests.pictures import corners, noise, png_bytes, save, stored
@@ -163,6 +164,47 @@ def test_the_background_gets_the_frame_and_its_alpha() -> None:
     assert background.alpha_u8 is not None
     assert (background.alpha_u8 == 102).all()
     assert (rgba[..., 3] == 255).all()
+
+
+def read(path: Path) -> np.ndarray:
+    """As it is: BGRA, 8 or 16 bits."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_old_background_no_longer_shines_through_soft_edges(tmp_path: Path, dtype: type) -> None:
+    """A grey person before blue: where alpha is half, the picture is half blue, and what is written isn't."""
+    pytest.importorskip("pymatting")
+    full = np.iinfo(dtype).max
+    alpha = np.clip(np.linspace(-1, 2, 96, dtype=np.float32), 0, 1)[None].repeat(64, 0)
+    person, room = np.array([0.5, 0.5, 0.5]), np.array([1.0, 0.2, 0.1])
+    mixed = alpha[..., None] * person + (1 - alpha[..., None]) * room
+    source = tmp_path / "a.png"
+    cv2.imwrite(str(source), np.rint(mixed * full).astype(dtype))
+    errors = {}
+    for wanted in (False, True):
+        target = tmp_path / f"{wanted}.png"
+        process_image(source, target, matter=RecordedAlpha([alpha]), edge_colors=wanted)
+        soft = (alpha > 0.2) & (alpha < 0.9)
+        errors[wanted] = np.abs(read(target)[..., :3][soft] / full - person).mean()
+    assert errors[True] < 0.3 * errors[False]
+
+
+def test_a_refiner_brings_alpha_to_the_pictures_edges(tmp_path: Path) -> None:
+    """Luma steps where alpha, at an eighth of the size, is soft: the guided filter finds the step."""
+    picture = np.full((256, 256, 3), 40, np.uint8)
+    picture[:, 128:] = 200
+    small = np.clip(np.linspace(-4, 5, 32, dtype=np.float32), 0, 1)[None].repeat(32, 0)
+    source = tmp_path / "a.png"
+    cv2.imwrite(str(source), picture)
+    truth = np.zeros((256, 256))
+    truth[:, 128:] = 255
+    errors = []
+    for refiner in (None, GuidedFilter()):
+        target = tmp_path / "b.png"
+        process_image(source, target, matter=RecordedAlpha([small]), refiner=refiner, overwrite=True)
+        errors.append(np.abs(read(target)[..., 3] - truth).mean())
+    assert errors[1] < 0.75 * errors[0]
 
 
 def test_jpeg_only_with_a_background(tmp_path: Path) -> None:

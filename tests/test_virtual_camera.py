@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmatte.composite.color import yuv_of_rgb
+from rtmatte.color import yuv_of_rgb
 from rtmatte.errors import VirtualCameraError
 from rtmatte.frame import I420, ColorTags, Frame
 from rtmatte.output.fake_virtual_camera import CountingCamera, FakeDevice

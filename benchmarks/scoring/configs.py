@@ -11,6 +11,7 @@ import ast
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import U8, Frame, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.remembered import RememberedAlphas
+from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.settings import MovingSettings, People, RefinerName, VideoSettings
+from rtmatte.runs.two_pass import SecondLook, first_pass
+from rtmatte.settings import BEST_VIDEO, People, RefinerName, VideoSettings
 from scoring.peers import squashed_u2netp
 
 
@@ -33,6 +37,7 @@ class Config:
     refiner: RefinerName = VideoSettings.refiner
     people: People = VideoSettings.people
     clean_plate: bool = VideoSettings.clean_plate
+    two_pass: bool = VideoSettings.two_pass
     threads: int | None = None
     """Threads of the model; None: one for each core."""
     peer: Callable[[VideoFormat], Matter] | None = None
@@ -41,6 +46,7 @@ class Config:
 
 CONFIGS: Mapping[str, Config] = {
     "default": Config(),
+    "best": Config(**BEST_VIDEO),
     "net_alone": Config(smoothing_s=0, refiner="upscale"),
     "net_refined": Config(smoothing_s=0),
     "net_smoothed": Config(refiner="upscale"),
@@ -91,16 +97,22 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
 
     Raises: any of `rtmatte.errors`.
     """
-    with VideoFileSource(clip) as source:
-        chain = MattingChain(
-            _matter(config, source.format),
-            MovingSettings(
-                smoothing_s=config.smoothing_s,
-                refiner=config.refiner,
-                people=config.people,
-                clean_plate=config.clean_plate,
-            ),
+    with ExitStack() as stack:
+        source = stack.enter_context(VideoFileSource(clip))
+        matter, learnt = _matter(config, source.format), None
+        settings = VideoSettings(
+            smoothing_s=config.smoothing_s,
+            refiner=config.refiner,
+            people=config.people,
+            clean_plate=config.clean_plate,
         )
+        if config.two_pass:
+            alphas = stack.enter_context(RememberedAlphas())
+            pool = PicturePool()
+            with VideoFileSource(clip, pool=pool) as first:
+                learnt = first_pass(first, matter, pool, settings, alphas, lambda _frames: None).plate
+            matter, settings = SecondLook(alphas, matter, settings.smoothing_s), replace(settings, smoothing_s=0)
+        chain = MattingChain(matter, settings, learnt)
         for frame in source:
             begun = time.perf_counter()
             matted = chain.estimate(frame)

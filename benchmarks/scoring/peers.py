@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtmatte.composite.color import i420_into_bgr
+from rtmatte.color import i420_into_bgr
 from rtmatte.frame import F32, I420, U8, Frame, VideoFormat, picture_size_wh
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.registry import find_model

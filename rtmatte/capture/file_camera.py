@@ -8,9 +8,11 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+from rtmatte.capture.raw_frame import WEBCAM_COLOR
 from rtmatte.capture.threaded_camera import PictureCamera
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.channel import Cancelled, Channel
+from rtmatte.color import recolor
 from rtmatte.frame import I420
 from rtmatte.pool import PicturePool
 
@@ -24,7 +26,7 @@ class FileCamera(PictureCamera):
     """Plays a file by its own time stamps, as a camera would: nobody is waited for, frames nobody takes are dropped.
 
     A second thread, `rtmatte-camera-decode`, decodes a few frames ahead, so that frames come on time and the loop has
-    no seam. The granted size is the file's own, whatever was asked for.
+    no seam, and in the colours in which webcams deliver. The granted size is the file's own, whatever was asked for.
 
     Raises, on making it: what `VideoFileSource` raises.
     """
@@ -105,10 +107,12 @@ class FileCamera(PictureCamera):
         end = start + step
         for frame in source:
             assert isinstance(frame.picture, I420)
+            picture = I420.over(frame.picture.buffer, frame.picture.size_wh, WEBCAM_COLOR)
+            recolor(picture, frame.picture.color, frame.picture.size_wh[1])
             first = frame.pts_seconds if first is None else first
             due = start + frame.pts_seconds - first
             end = due + (frame.duration * frame.time_base if frame.duration else step)
-            prefetched.put((frame.picture, due))
+            prefetched.put((picture, due))
         return end
 
     def _opened(self) -> VideoFileSource:

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.settings import ImageSettings
+from rtmatte.settings import BEST_IMAGE, ImageSettings
 
 
 def image(
+    context: typer.Context,
     source: options.Input,
     output: options.Output,
     background: options.Background = ImageSettings.background,
@@ -20,9 +21,12 @@ def image(
     model_spec: options.ModelSpec = ImageSettings.model_spec,
     device: options.DeviceOption = ImageSettings.device,
     threads: options.Threads = ImageSettings.threads,
-    quality: Annotated[
-        int | None, typer.Option("--quality", help="1 to 100, for JPEG; makes WebP lossy.")
-    ] = ImageSettings.quality,
+    refiner: options.RefinerOption = ImageSettings.refiner,
+    edge_colors: options.EdgeColors = ImageSettings.edge_colors,
+    quality: options.Quality = "normal",
+    encoder_quality: Annotated[
+        int | None, typer.Option("--encoder-quality", help="1 to 100, for JPEG; makes WebP lossy.")
+    ] = ImageSettings.encoder_quality,
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", help="Refuse larger pictures.")
     ] = ImageSettings.max_megapixels,
@@ -35,6 +39,7 @@ def image(
     rtmatte image portrait.jpg -o portrait.png
     """
     from rtmatte.matting.load import load_matter
+    from rtmatte.refine.choose import make_refiner
     from rtmatte.runs.backgrounds import open_background
     from rtmatte.runs.stills import process_image
 
@@ -45,7 +50,8 @@ def image(
         model_spec=model_spec,
         device=device,
         threads=threads,
-        quality=quality,
+        **options.by_quality(context, quality, BEST_IMAGE, refiner=refiner, edge_colors=edge_colors),
+        encoder_quality=encoder_quality,
         max_megapixels=max_megapixels,
         overwrite=overwrite,
     )
@@ -58,9 +64,11 @@ def image(
         output,
         matter=matter,
         background=behind,
+        refiner=make_refiner(settings.refiner),
+        edge_colors=settings.edge_colors,
         max_megapixels=settings.max_megapixels,
         overwrite=settings.overwrite,
-        quality=settings.quality,
+        encoder_quality=settings.encoder_quality,
     )
     if json:
         speaking.print_json(asdict(report))

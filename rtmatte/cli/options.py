@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -44,9 +45,31 @@ EdgeColors = Annotated[
 CleanPlate = Annotated[
     bool, typer.Option("--clean-plate", help="The camera stands still: learn the room and settle the edge by it.")
 ]
+Plate = Annotated[
+    Path | None,
+    typer.Option("--plate", help="A photo of the empty room from where the camera stands: as --clean-plate."),
+]
 LightWrap = Annotated[
     float, typer.Option("--light-wrap", help="Light of the new background around the person, 0 to 1.")
+]
+Quality = Annotated[
+    Literal["normal", "best"],
+    typer.Option(
+        "--quality", help="best: the slow, good choice of every option that isn't given; see docs/quality.md."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+
+
+def by_quality(context: typer.Context, quality: str, best: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """The values of some options; with `--quality best` those of `best` wherever the user gave none."""
+    if quality == "normal":
+        return values
+    return {name: value if _is_given(context, name) else best.get(name, value) for name, value in values.items()}
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"

@@ -86,6 +86,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     from rich.progress import Progress as Bar
 
     columns = (
+        TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total} frames"),
         TextColumn("{task.fields[rate]}"),
@@ -99,7 +100,13 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
             rate = f"{frame_rate:.1f} fps"
             if progress.duration_seconds and progress.frames_expected:
                 rate += f", {frame_rate * progress.duration_seconds / progress.frames_expected:.2f}x real time"
-            bar.update(task, completed=progress.frames_done, total=progress.frames_expected, rate=rate)
+            bar.update(
+                task,
+                description=f"pass {progress.number} of {progress.passes}" if progress.passes > 1 else "",
+                completed=progress.frames_done,
+                total=progress.frames_expected,
+                rate=rate,
+            )
 
         yield show
 

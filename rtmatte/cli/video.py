@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.settings import VideoSettings
+from rtmatte.settings import BEST_VIDEO, VideoSettings
 
 
 def video(
+    context: typer.Context,
     source: options.Input,
     output: options.Output,
     background: options.Background = VideoSettings.background,
@@ -23,16 +24,23 @@ def video(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = VideoSettings.smoothing_s,
-    refine: options.RefinerOption = VideoSettings.refiner,
+    refiner: options.RefinerOption = VideoSettings.refiner,
     people: options.PeopleOption = VideoSettings.people,
     edge_colors: options.EdgeColors = VideoSettings.edge_colors,
     clean_plate: options.CleanPlate = VideoSettings.clean_plate,
+    plate: options.Plate = VideoSettings.plate,
     light_wrap: options.LightWrap = VideoSettings.light_wrap,
+    two_pass: Annotated[
+        bool, typer.Option("--two-pass", help="Go through the clip twice: calmer edges, since masks know what comes.")
+    ] = VideoSettings.two_pass,
+    quality: options.Quality = "normal",
     codec: Annotated[
         Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
         typer.Option("--codec", help="Video codec [default: the container's usual one]."),
     ] = VideoSettings.codec,
-    quality: Annotated[int, typer.Option("--quality", help="1 (small) to 100 (best).")] = VideoSettings.quality,
+    encoder_quality: Annotated[
+        int, typer.Option("--encoder-quality", help="1 (small) to 100 (best).")
+    ] = VideoSettings.encoder_quality,
     encoder: Annotated[
         Literal["auto", "software", "hardware"],
         typer.Option("--encoder", help="auto tries the hardware and falls back to software."),
@@ -57,18 +65,19 @@ def video(
             background=background,
             fit=fit,
             matte=matte,
-            model=model,
+            **options.by_quality(
+                context, quality, BEST_VIDEO, model=model, clean_plate=clean_plate, two_pass=two_pass, refiner=refiner
+            ),
             model_spec=model_spec,
             device=device,
             threads=threads,
             smoothing_s=smoothing,
-            refiner=refine,
             people=people,
             edge_colors=edge_colors,
-            clean_plate=clean_plate,
+            plate=plate,
             light_wrap=light_wrap,
             codec=codec,
-            quality=quality,
+            encoder_quality=encoder_quality,
             encoder=encoder,
             stall_timeout_s=stall_timeout,
             overwrite=overwrite,

@@ -57,10 +57,11 @@ def webcam(
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = LiveSettings.smoothing_s,
-    refine: options.RefinerOption = LiveSettings.refiner,
+    refiner: options.RefinerOption = LiveSettings.refiner,
     people: options.PeopleOption = LiveSettings.people,
     edge_colors: options.EdgeColors = LiveSettings.edge_colors,
     clean_plate: options.CleanPlate = LiveSettings.clean_plate,
+    plate: options.Plate = LiveSettings.plate,
     light_wrap: options.LightWrap = LiveSettings.light_wrap,
     when_slow: Annotated[
         Literal["auto", "drop", "propagate"],
@@ -111,10 +112,11 @@ def webcam(
         mirror=mirror,
         preview=preview,
         smoothing_s=smoothing,
-        refiner=refine,
+        refiner=refiner,
         people=people,
         edge_colors=edge_colors,
         clean_plate=clean_plate,
+        plate=plate,
         light_wrap=light_wrap,
         when_slow=when_slow,
         away_after_s=away_after,

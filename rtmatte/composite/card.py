@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rtmatte.composite.color import bgr_into_i420
+from rtmatte.color import bgr_into_i420
 from rtmatte.composite.fitting import Fit, fit_into
 from rtmatte.frame import I420, U8, ColorTags
 

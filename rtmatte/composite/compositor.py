@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtmatte.color import black_level
 from rtmatte.composite import kernels
 from rtmatte.composite.background import Background
-from rtmatte.composite.color import black_level
 from rtmatte.composite.light_wrap import LightWrap
 from rtmatte.frame import I420, U8, Frame, Picture
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, TypeVar
 import cv2
 import numpy as np
 
-from rtmatte.composite.color import bgr_into_i420, black_level, i420_into_bgr, recolor
+from rtmatte.color import bgr_into_i420, black_level, i420_into_bgr, recolor
 from rtmatte.frame import I420, U8, Picture, picture_size_wh
 
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]

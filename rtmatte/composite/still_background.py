@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtmatte.composite.color import yuv_of_rgb
+from rtmatte.color import yuv_of_rgb
 from rtmatte.composite.fitting import Fit, Fitter
 from rtmatte.errors import SettingsError
 from rtmatte.frame import I420, U8, ColorTags, Frame, Picture, picture_size_wh

@@ -6,7 +6,7 @@ The only home of pymatting (extra `quality`), which is imported when it is first
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ _EPSILON = 1e-5
 _CERTAIN = 100.0
 _TOLERANCE = 1e-3
 _ITERATIONS = 300
+
+
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class ClosedForm:
@@ -96,15 +99,18 @@ class ClosedForm:
         return sure.reshape(alpha.shape).astype(np.float32)
 
 
-def foreground_multi_level(picture_bgr: U8, alpha_u8: U8) -> U8:
-    """The foreground's own colours of a still: (H, W, 3) BGR and (H, W) alpha, both uint8, to a new BGR picture.
+def foreground_multi_level(picture_bgr: Pixels, alpha: Pixels) -> Pixels:
+    """The foreground's own colours of a still: (H, W, 3) BGR and (H, W) alpha, both uint8 or both uint16, to a new BGR
+    picture of that type.
 
     Raises: `RuntimeNotInstalledError` where pymatting isn't installed.
     Reference: T. Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
     """
     pymatting = _import_pymatting()
-    found = pymatting.estimate_foreground_ml(picture_bgr / 255.0, alpha_u8 / 255.0)
-    return np.asarray(np.rint(np.clip(found, 0, 1) * 255), np.uint8)
+    full = np.float32(np.iinfo(alpha.dtype).max)
+    found = pymatting.estimate_foreground_ml(picture_bgr / full, alpha / full)
+    clean: Pixels = np.rint(np.clip(found, 0, 1) * full).astype(alpha.dtype)
+    return clean
 
 
 def _colors(picture: Picture, size_wh: tuple[int, int]) -> NDArray[np.float64]:

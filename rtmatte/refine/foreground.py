@@ -68,7 +68,7 @@ class _Means:
         self._means: F32 = np.empty((height, 6, width), np.float32)
         self._near: U8 = np.empty((2, height, width), np.uint8)
         self._kinds: U8 = np.empty((height, width), np.uint8)
-        self._wide: F32 = np.empty((3, 6, size_hw[1]), np.float32)
+        self._wide: F32 = np.empty((3, 6 * size_hw[1] + 4), np.float32)
         self._half: U8 = np.empty((size_hw[1] + 1) // 2, np.uint8)
 
     def measure(self, picture: Picture, small: U8 | None, alpha_u8: U8) -> None:

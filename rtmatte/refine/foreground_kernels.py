@@ -138,7 +138,7 @@ def fuse_i420(
 ) -> None:  # fmt: skip
     """Puts foreground colours in place of the picture's in all uncertain `spans`.
 
-    Cells and shares as in `Grid`; `wide` is scratch (3, 6, W) float32, `half` (⌈W/2⌉,) uint8.
+    Cells and shares as in `Grid`; `wide` is scratch (3, 6·W) float32, `half` (⌈W/2⌉,) uint8.
     """
     upper, lower, blend = wide[0], wide[1], wide[2]
     grid_rows, height = means.shape[0], alpha.shape[0]
@@ -147,25 +147,23 @@ def fuse_i420(
             continue
         x0, x1, above, below = spans[s, 2], spans[s, 3], spans[s, 4], spans[s, 5]
         c0, c1 = x0 // 2, (x1 + 1) // 2
-        luma, chroma = x1 - x0, c1 - c0
-        for i in range(2):
-            widen(means[above, i], cells[x0:x1], shares[x0:x1], upper[i])
-            widen(means[below, i], cells[x0:x1], shares[x0:x1], lower[i])
-        for i in range(2, 6):
-            widen(means[above, i], cells_uv[c0:c1], shares_uv[c0:c1], upper[i])
-            widen(means[below, i], cells_uv[c0:c1], shares_uv[c0:c1], lower[i])
-        for row in range(spans[s, 0], spans[s, 1]):
-            share = share_of(row, above, grid_rows, height)
+        # Front and back of luma, then at half width those of U and V: one after the other, so that one loop blends all.
+        n, m = x1 - x0, c1 - c0
+        at_u, at_v = 2 * n, 2 * n + 2 * m
+        for row, target in ((above, upper), (below, lower)):
             for i in range(2):
-                between(upper[i, :luma], lower[i], share, blend[i])
-            fuse_row(y[row, x0:x1], alpha[row, x0:x1], blend[0], blend[1])
+                widen(means[row, i], cells[x0:x1], shares[x0:x1], target[i * n :])
+            for i in range(4):
+                widen(means[row, 2 + i], cells_uv[c0:c1], shares_uv[c0:c1], target[at_u + i * m :])
+        for row in range(spans[s, 0], spans[s, 1]):
+            end = at_u if row % 2 else at_u + 4 * m  # chroma only once for two rows
+            between(upper[:end], lower, share_of(row, above, grid_rows, height), blend)
+            fuse_row(y[row, x0:x1], alpha[row, x0:x1], blend, blend[n:])
             if row % 2:
                 continue
-            for i in range(2, 6):
-                between(upper[i, :chroma], lower[i], share, blend[i])
             halve_row(alpha[row, x0:x1], alpha[min(row + 1, height - 1), x0:x1], half)
-            fuse_row(u[row // 2, c0:c1], half, blend[2], blend[3])
-            fuse_row(v[row // 2, c0:c1], half, blend[4], blend[5])
+            fuse_row(u[row // 2, c0:c1], half, blend[at_u:], blend[at_u + m :])
+            fuse_row(v[row // 2, c0:c1], half, blend[at_v:], blend[at_v + m :])
 
 
 @njit(nogil=True, cache=True)
@@ -176,11 +174,10 @@ def fuse_bgr(bgr: U8, alpha: U8, means: F32, spans: Cells, cells: Cells, shares:
         if spans[s, 6] != UNCERTAIN:
             continue
         x0, x1, above, below = spans[s, 2], spans[s, 3], spans[s, 4], spans[s, 5]
+        n = x1 - x0
         for i in range(6):
-            widen(means[above, i], cells[x0:x1], shares[x0:x1], upper[i])
-            widen(means[below, i], cells[x0:x1], shares[x0:x1], lower[i])
+            widen(means[above, i], cells[x0:x1], shares[x0:x1], upper[i * n :])
+            widen(means[below, i], cells[x0:x1], shares[x0:x1], lower[i * n :])
         for row in range(spans[s, 0], spans[s, 1]):
-            share = share_of(row, above, means.shape[0], alpha.shape[0])
-            for i in range(6):
-                between(upper[i, : x1 - x0], lower[i], share, blend[i])
-            fuse_bgr_row(bgr[row, x0:x1].reshape(3 * (x1 - x0)), alpha[row, x0:x1], blend)
+            between(upper[: 6 * n], lower, share_of(row, above, means.shape[0], alpha.shape[0]), blend)
+            fuse_bgr_row(bgr[row, x0:x1].reshape(3 * n), alpha[row, x0:x1], blend[: 6 * n].reshape(6, n))

@@ -90,7 +90,7 @@ class _Maps:
         self._fits: F32 = np.empty((height, 4, width), np.float32)
         self._maps: F32 = np.empty((height, 4, width), np.float32)
         self._kinds: U8 = np.empty((height, width), np.uint8)
-        self._wide: F32 = np.empty((3, 5, size_hw[1] + 1), np.float32)
+        self._wide: F32 = np.empty((4, 4 * size_hw[1] + 4), np.float32)
 
     def fit(self, picture: Picture, small: U8 | None, alpha_u8: U8, epsilons: tuple[float, float], gain: float) -> None:
         """The maps from colour to alpha for every cell."""

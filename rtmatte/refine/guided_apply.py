@@ -54,28 +54,26 @@ def apply_i420(
     """Alpha of all `spans` of a planar picture by `maps`, (h, 4, w): a for Y, U, V, and b.
 
     `cells` and `shares` (W,) are the grid cell left of each pixel and how far right of its middle the pixel lies,
-    `cells_uv` and `shares_uv` (⌈W/2⌉,) the same for chroma; `wide` is scratch (3, 5, W + 1) float32.
+    `cells_uv` and `shares_uv` (⌈W/2⌉,) the same for chroma; `wide` is scratch (4, 4·W) float32.
     """
-    upper, lower, blend = wide[0], wide[1], wide[2]
+    upper, lower, blend, chroma_part = wide[0], wide[1], wide[2], wide[3]
     for s in range(spans.shape[0]):
         x0, x1, above, below = spans[s, 2], spans[s, 3], spans[s, 4], spans[s, 5]
         if spans[s, 6] != UNCERTAIN:
             _fill(alpha[spans[s, 0] : spans[s, 1], x0:x1], np.uint8(spans[s, 6]))
             continue
         c0, c1 = x0 // 2, (x1 + 1) // 2
-        luma, chroma = x1 - x0, c1 - c0
-        widen(maps[above, 0], cells[x0:x1], shares[x0:x1], upper[0])
-        widen(maps[below, 0], cells[x0:x1], shares[x0:x1], lower[0])
-        for i in range(1, 4):
-            widen(maps[above, i], cells_uv[c0:c1], shares_uv[c0:c1], upper[i])
-            widen(maps[below, i], cells_uv[c0:c1], shares_uv[c0:c1], lower[i])
-        for row in range(spans[s, 0], spans[s, 1]):
-            share = share_of(row, above, maps.shape[0], alpha.shape[0])
-            between(upper[0, :luma], lower[0], share, blend[0])
+        # One after the other: a for Y, then at half width a for U, a for V, and b; so that one loop blends them all.
+        at_u, chroma = x1 - x0, c1 - c0
+        at_v, at_b, end = at_u + chroma, at_u + 2 * chroma, at_u + 3 * chroma
+        for row, target in ((above, upper), (below, lower)):
+            widen(maps[row, 0], cells[x0:x1], shares[x0:x1], target)
             for i in range(1, 4):
-                between(upper[i, :chroma], lower[i], share, blend[i])
-            chroma_row(u[row // 2, c0:c1], v[row // 2, c0:c1], blend[1], blend[2], blend[3], blend[4])
-            luma_row(y[row, x0:x1], blend[0], blend[4], alpha[row, x0:x1])
+                widen(maps[row, i], cells_uv[c0:c1], shares_uv[c0:c1], target[at_u + (i - 1) * chroma :])
+        for row in range(spans[s, 0], spans[s, 1]):
+            between(upper[:end], lower, share_of(row, above, maps.shape[0], alpha.shape[0]), blend)
+            chroma_row(u[row // 2, c0:c1], v[row // 2, c0:c1], blend[at_u:], blend[at_v:], blend[at_b:], chroma_part)
+            luma_row(y[row, x0:x1], blend, chroma_part, alpha[row, x0:x1])
 
 
 @njit(nogil=True, cache=True)
@@ -89,12 +87,11 @@ def apply_bgr(
         if spans[s, 6] != UNCERTAIN:
             _fill(alpha[spans[s, 0] : spans[s, 1], x0:x1], np.uint8(spans[s, 6]))
             continue
+        n = x1 - x0
         for i in range(4):
-            widen(maps[above, i], cells[x0:x1], shares[x0:x1], upper[i])
-            widen(maps[below, i], cells[x0:x1], shares[x0:x1], lower[i])
+            widen(maps[above, i], cells[x0:x1], shares[x0:x1], upper[i * n :])
+            widen(maps[below, i], cells[x0:x1], shares[x0:x1], lower[i * n :])
         for row in range(spans[s, 0], spans[s, 1]):
-            share = share_of(row, above, maps.shape[0], alpha.shape[0])
-            for i in range(4):
-                between(upper[i, : x1 - x0], lower[i], share, blend[i])
-            pixels = bgr[row, x0:x1].reshape(3 * (x1 - x0))  # flat: LLVM sees the stride of 3 and vectorises
-            bgr_row(pixels, blend[0], blend[1], blend[2], blend[3], alpha[row, x0:x1])
+            between(upper[: 4 * n], lower, share_of(row, above, maps.shape[0], alpha.shape[0]), blend)
+            pixels = bgr[row, x0:x1].reshape(3 * n)  # flat: LLVM sees the stride of 3 and vectorises
+            bgr_row(pixels, blend, blend[n:], blend[2 * n :], blend[3 * n :], alpha[row, x0:x1])

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from rtmatte.capture.video_file import VideoFileSource
-from rtmatte.composite.color import bgr_into_i420, i420_into_bgr
+from rtmatte.color import bgr_into_i420, i420_into_bgr
 from rtmatte.errors import InputError
 from rtmatte.frame import I420, U8, ColorTags, Frame, VideoFormat
 from rtmatte.output.image import write_image

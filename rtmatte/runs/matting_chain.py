@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from rtmatte.capture.image import read_image
+from rtmatte.composite.fitting import Fitter
 from rtmatte.frame import F32, I420, U8, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.choose import make_refiner
@@ -20,7 +23,7 @@ from rtmatte.small import SmallPlanes
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
 
-_LETS_GO_AT = 0.5
+LETS_GO_AT = 0.5
 """From this difference between alpha and its average on, it is motion; see docs/design.md for the figures."""
 
 
@@ -43,15 +46,20 @@ class MattingChain:
     `estimate` hands on a copy, since the matter overwrites its own array while the next stage still reads.
     """
 
-    def __init__(self, matter: Matter, settings: MovingSettings) -> None:
+    def __init__(self, matter: Matter, settings: MovingSettings, plate: CleanPlate | None = None) -> None:
+        """`plate` is a room that was learnt before; by default one is learnt, if the settings want it.
+
+        Raises: what `read_image` raises, for the settings' photo of the room.
+        """
         self.matter = matter
         self._refiner = make_refiner(settings.refiner)
         self._quantizing = Upscale()
-        self._plate = CleanPlate() if settings.clean_plate else None
+        self._plate = plate or (CleanPlate() if settings.clean_plate else None)
+        self._photo_bgr = None if settings.plate is None else _read_bgr(settings.plate)
         self._components = Components()
         self._subject = Subject() if settings.people == "nearest" else None
         self._colors = ForegroundColors() if settings.edge_colors else None
-        self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=_LETS_GO_AT)
+        self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
         self._cuts = SceneCutDetector()
         self._small = SmallPlanes()
 
@@ -61,11 +69,15 @@ class MattingChain:
 
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place."""
+        self.find_cut(matted)
+        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
+        return matted
+
+    def find_cut(self, matted: Matted) -> None:
+        """Tells whether the frame begins a new shot; for frames in order, a part of `smooth`."""
         picture = matted.frame.picture
         matted.small = self._small.of(picture)
         matted.cut = self._cuts.is_cut(matted.small[0 if isinstance(picture, I420) else 1])
-        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
-        return matted
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
@@ -77,6 +89,10 @@ class MattingChain:
             return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
         if matted.cut:
             self._forget_refinement()
+        if self._photo_bgr is not None:
+            # In the frame's own size and colours, which weren't known before.
+            self._plate = CleanPlate(Fitter("cover").make(self._photo_bgr, matted.frame.picture))
+            self._photo_bgr = None
         if self._plate is not None:
             self._plate.correct(matted.frame, matted.alpha)
         self._components.clean(matted.alpha)
@@ -106,3 +122,8 @@ class MattingChain:
         self._components.reset()
         if self._subject is not None:
             self._subject.reset()
+
+
+def _read_bgr(path: Path) -> U8:
+    still = read_image(path)
+    return (still.image >> (still.depth - 8)).astype(np.uint8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtmatte.capture.source import Source
@@ -19,26 +19,32 @@ from rtmatte.errors import OutputExistsError, SettingsError
 from rtmatte.frame import U8, Frame, picture_size_wh
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.remembered import RememberedAlphas
 from rtmatte.output.matte import MatteSink
 from rtmatte.output.sink import Sink
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool
+from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
+from rtmatte.runs.two_pass import SecondLook, first_pass
 from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, VideoSettings
 from rtmatte.stats import StageTime
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `frames_expected` is the container's claim (None: unknown), `duration_seconds` likewise."""
+    """How far a run, or a pass of it, is; `frames_expected` is the container's claim (None: unknown),
+    `duration_seconds` likewise. Frames and seconds are counted anew in each pass."""
 
     frames_done: int
     frames_expected: int | None
     duration_seconds: float | None
     elapsed_seconds: float
+    number: int = 1
+    passes: int = 1
 
 
 def process_video(
@@ -57,9 +63,11 @@ def process_video(
     people: People = VideoSettings.people,
     edge_colors: bool = VideoSettings.edge_colors,
     clean_plate: bool = VideoSettings.clean_plate,
+    plate: Path | None = VideoSettings.plate,
     light_wrap: float = VideoSettings.light_wrap,
+    two_pass: bool = VideoSettings.two_pass,
     codec: Codec | None = VideoSettings.codec,
-    quality: int = VideoSettings.quality,
+    encoder_quality: int = VideoSettings.encoder_quality,
     encoder: Encoder = VideoSettings.encoder,
     overwrite: bool = VideoSettings.overwrite,
     stall_timeout_s: float = VideoSettings.stall_timeout_s,
@@ -88,9 +96,11 @@ def process_video(
         people=people,
         edge_colors=edge_colors,
         clean_plate=clean_plate,
+        plate=plate,
         light_wrap=light_wrap,
+        two_pass=two_pass,
         codec=codec,
-        quality=quality,
+        encoder_quality=encoder_quality,
         encoder=encoder,
         overwrite=overwrite,
         stall_timeout_s=stall_timeout_s,
@@ -113,7 +123,16 @@ def process_video(
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
         )
-        stages, frames = _run(clip, matter, behind, sink, pool, settings, begun, on_progress)
+        tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
+        learnt = None
+        if settings.two_pass:
+            alphas = stack.enter_context(RememberedAlphas())
+            with VideoFileSource(source, pool=pool) as first:
+                seen = first_pass(first, matter, pool, settings, alphas, tell)
+            matter, learnt = SecondLook(alphas, matter, settings.smoothing_s), seen.plate
+            settings = replace(settings, smoothing_s=0)
+            tell.next_pass()
+        stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, tell)
     seconds = time.monotonic() - begun
     return Report(
         source=str(source),
@@ -136,6 +155,27 @@ def process_video(
     )
 
 
+class _Teller:
+    """Makes `Progress` of a number of frames."""
+
+    def __init__(self, clip: Source, passes: int, on_progress: Callable[[Progress], None] | None) -> None:
+        self._clip = clip
+        self._on_progress = on_progress
+        self._number, self._passes = 1, passes
+        self._begun = time.monotonic()
+
+    def next_pass(self) -> None:
+        self._number += 1
+        self._begun = time.monotonic()
+
+    def __call__(self, frames_done: int) -> None:
+        if self._on_progress is not None:
+            clip, elapsed = self._clip, time.monotonic() - self._begun
+            self._on_progress(
+                Progress(frames_done, clip.frames_expected, clip.duration_seconds, elapsed, self._number, self._passes)
+            )
+
+
 def _refuse_writing_over_the_input(source: Path, target: Path) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputExistsError(f"Input and output are the same file: {target}.", hint="Choose another name.")
@@ -150,7 +190,7 @@ def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: Vide
         target,
         clip.format,
         codec=settings.codec,
-        quality=settings.quality,
+        quality=settings.encoder_quality,
         encoder=settings.encoder,
         keep_alpha=settings.background.strip().lower() == "none",
         companions_from=source,
@@ -173,12 +213,14 @@ def clip_stages(
     pool: PicturePool,
     settings: VideoSettings,
     on_encoded: Callable[[Frame], None],
+    learnt: CleanPlate | None = None,
 ) -> list[Stage]:
     """All that happens to a decoded frame, for `run_pipeline`: estimate, smooth, refine, composite, encode.
 
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
+    `learnt` is the room, if it was learnt before.
     """
-    chain = MattingChain(matter, settings)
+    chain = MattingChain(matter, settings, learnt)
     compositor = Compositor(behind, light_wrap=settings.light_wrap)
 
     def refine(matted: Matted) -> _Refined:
@@ -212,8 +254,8 @@ def _run(
     sink: Sink,
     pool: PicturePool,
     settings: VideoSettings,
-    begun: float,
-    on_progress: Callable[[Progress], None] | None,
+    learnt: CleanPlate | None,
+    tell: Callable[[int], None],
 ) -> tuple[list[StageTime], int]:
     """Runs every frame through; what each stage took, and how many frames there were."""
     frames = 0
@@ -222,10 +264,5 @@ def _run(
         nonlocal frames
         frames += 1
 
-    def tell(frames_done: int) -> None:
-        if on_progress is not None:
-            elapsed = time.monotonic() - begun
-            on_progress(Progress(frames_done, clip.frames_expected, clip.duration_seconds, elapsed))
-
-    stages = clip_stages(matter, behind, sink, pool, settings, encoded)
+    stages = clip_stages(matter, behind, sink, pool, settings, encoded, learnt)
     return run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=tell), frames

@@ -20,9 +20,11 @@ from PIL import Image
 from rtmatte.capture.image import DEFAULT_MAX_MEGAPIXELS, Still, read_image, still_from_pil
 from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
-from rtmatte.frame import F32, I420, U8, Frame
+from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.matting.matter import Matter
 from rtmatte.output.image import Pixels, check_target, write_image
+from rtmatte.refine.closed_form import foreground_multi_level
+from rtmatte.refine.refiner import Refiner
 
 _TILE_PIXELS = 1 << 20
 
@@ -43,24 +45,32 @@ def process_image(
     *,
     matter: Matter,
     background: Background | None = None,
+    refiner: Refiner | None = None,
+    edge_colors: bool = False,
     max_megapixels: float | None = DEFAULT_MAX_MEGAPIXELS,
     overwrite: bool = False,
-    quality: int | None = None,
+    encoder_quality: int | None = None,
 ) -> StillReport:
     """Takes the background out of a picture file, or puts another one in; the format goes by the target's extension.
 
     Depth, colour profile, EXIF and resolution are kept as far as the format can; alpha that the picture has already is
-    multiplied in. `background` None leaves it transparent. `quality`, 1 to 100, is for JPEG and makes WebP lossy.
+    multiplied in. `background` None leaves it transparent. `refiner` brings alpha to the picture's size, by default
+    plainly; `edge_colors` puts the foreground's own colours where alpha is in between. `encoder_quality`, 1 to 100, is
+    for JPEG and makes WebP lossy.
 
-    Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one.
+    Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one;
+    RuntimeNotInstalledError for `edge_colors` without the extra `quality`.
     """
     started = time.perf_counter()
     check_target(target, with_alpha=background is None, overwrite=overwrite)
     still = read_image(source, max_megapixels=max_megapixels)
     frame = _frame_of(still)
-    alpha = _full_size_alpha(_estimated(frame, matter), still)
-    if background is not None:
-        _composite(still, alpha, frame, background)
+    alpha = _full_size_alpha(_refined(frame, _estimated(frame, matter), refiner), still)
+    behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
+    if edge_colors:
+        _clear_edges(still, alpha)
+    if behind is not None:
+        _composite(still, alpha, behind)
     del frame  # the 8-bit twin of a 16-bit picture, before the encoder wants memory
     notices = write_image(
         target,
@@ -69,7 +79,7 @@ def process_image(
         icc_profile=still.icc_profile,
         exif=still.exif,
         dpi=still.dpi,
-        quality=quality,
+        quality=encoder_quality,
         overwrite=overwrite,
     )
     return StillReport(still.size_wh, time.perf_counter() - started, matter.provider, (*still.notices, *notices))
@@ -81,13 +91,15 @@ def remove_background(
     model: str = "u2netp",
     background: Background | None = None,
     matter: Matter | None = None,
+    refiner: Refiner | None = None,
+    edge_colors: bool = False,
 ) -> U8:
     """Takes the background out of a picture: a path, a Pillow image, or an array.
 
     Arrays are uint8 and in RGB order, as everywhere outside OpenCV: (H, W, 3), (H, W, 4) with straight alpha, or grey
     (H, W). Returns a new (H, W, 4) uint8 RGBA array: straight alpha, black where it is 0; with a `background`, opaque.
     Files and Pillow images are turned upright; values stay in the picture's own colour space. The model is loaded by
-    every call; for many pictures hand in a `matter`.
+    every call; for many pictures hand in a `matter`. `refiner` and `edge_colors` as of `process_image`.
 
     Raises: what `read_image` raises; UnreadableInputError for an array of another shape or type; ModelError.
     """
@@ -97,9 +109,12 @@ def remove_background(
 
         matter = load_matter(model)
     frame = _frame_of(still)
-    alpha = _full_size_alpha(_estimated(frame, matter), still)
-    if background is not None:
-        _composite(still, alpha, frame, background)
+    alpha = _full_size_alpha(_refined(frame, _estimated(frame, matter), refiner), still)
+    behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
+    if edge_colors:
+        _clear_edges(still, alpha)
+    if behind is not None:
+        _composite(still, alpha, behind)
         alpha = np.full_like(alpha, 255)
     rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
     rgba[alpha == 0] = 0
@@ -164,9 +179,23 @@ def _interpolation(length: int, wanted: int) -> int:
     return cv2.INTER_AREA if wanted < length else cv2.INTER_CUBIC
 
 
-def _composite(still: Still, alpha: Pixels, frame: Frame, background: Background) -> None:
+def _refined(frame: Frame, estimated: F32, refiner: Refiner | None) -> F32:
+    """What a refiner makes of alpha; at the picture's size then."""
+    if refiner is None:
+        return estimated
+    return np.multiply(refiner.refine(frame, np.clip(estimated, 0, 1)), np.float32(1 / 255), dtype=np.float32)
+
+
+def _clear_edges(still: Still, alpha: Pixels) -> None:
+    """Puts the foreground's own colours into the picture wherever alpha is in between, at its own depth."""
+    between = (alpha > 0) & (alpha < 2**still.depth - 1)
+    if between.any():
+        clean = foreground_multi_level(still.image, alpha)
+        np.copyto(still.image, clean, where=between[..., np.newaxis])
+
+
+def _composite(still: Still, alpha: Pixels, behind: Picture) -> None:
     """Puts the background behind the picture, in place: the exactly rounded αF + (1 − α)B, at the picture's depth."""
-    behind = background.picture_for(frame, _as_u8(alpha))
     assert not isinstance(behind, I420)  # it is of the same kind as the frame's picture
     bits = still.depth
     wide: Any = np.uint16 if bits == 8 else np.uint32

@@ -24,6 +24,20 @@ def follow(state: F32, alpha: F32, difference: F32, weight: float, lets_go_at: f
 
 
 @njit(nogil=True, cache=True)
+def add_agreeing(other: F32, difference: F32, share: float, lets_go_at: float, total: F32, weights: F32) -> None:
+    """Adds w·other to `total` and w to `weights`; w = share·max(0, 1 − (difference / lets_go_at)²)."""
+    most, scale = np.float32(share), np.float32(1 / lets_go_at)
+    for y in range(total.shape[0]):
+        o, d, t, w = other[y], difference[y], total[y], weights[y]
+        for x in range(t.size):
+            far = d[x] * scale
+            near = np.float32(1) - far * far
+            near = near if near > np.float32(0) else np.float32(0)
+            t[x] += most * near * o[x]
+            w[x] += most * near
+
+
+@njit(nogil=True, cache=True)
 def add_positions(flow: F32, scale_x: float, scale_y: float, places: F32) -> None:
     """Where each pixel's flow leads to: its own position plus the flow times the scale."""
     width = flow.shape[1]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from rtmatte.capture.video_file import VideoFileSource
-from rtmatte.composite.color import bgr_into_i420
+from rtmatte.color import bgr_into_i420
 from rtmatte.composite.fitting import fit_into
 from rtmatte.frame import I420, U8, ColorTags, Frame, VideoFormat
 from rtmatte.output.video_file import VideoFileSink

@@ -68,7 +68,7 @@ def run_clip(
         sink = VideoFileSink(
             target,
             frames.format,
-            quality=settings.quality,
+            quality=settings.encoder_quality,
             encoder=settings.encoder,
             keep_alpha=behind is None,
             overwrite=True,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import cv2
 
-from rtmatte.composite.color import recolor
+from rtmatte.color import recolor
 from rtmatte.composite.fitting import fit_into
 from rtmatte.frame import I420, ColorTags, Frame
 from rtmatte.pool import PicturePool

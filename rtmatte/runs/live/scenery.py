@@ -10,10 +10,10 @@ import numpy as np
 
 from rtmatte.capture.camera import CLOCK
 from rtmatte.capture.image import read_image
+from rtmatte.color import i420_into_bgr
 from rtmatte.composite.background import Background
 from rtmatte.composite.blur import BlurBackground
 from rtmatte.composite.card import draw_card, picture_card
-from rtmatte.composite.color import i420_into_bgr
 from rtmatte.frame import I420, U8, ColorTags, Frame
 from rtmatte.runs.backgrounds import open_background
 from rtmatte.settings import Fit

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmatte.composite import color_kernels
+from rtmatte import color_kernels
 from rtmatte.frame import I420, U8, ColorTags, Matrix
 
 _RED_AND_BLUE_WEIGHTS: dict[Matrix, tuple[float, float]] = {
