@@ -115,7 +115,7 @@ def test_configurations_by_name() -> None:
     assert name == "u2netp_smoothing_s=0.25_threads=1"
     assert named_config("default") == ("default", CONFIGS["default"])
     with pytest.raises(ValueError, match="expected a configuration of default"):
-        named_config("best")
+        named_config("worst")
     with pytest.raises(ValueError, match="expected an option of"):
         named_config("default:peer=x")
 
