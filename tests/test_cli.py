@@ -205,3 +205,14 @@ def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.Monkey
     assert normal == {name: getattr(VideoSettings, name) for name in BEST_VIDEO}
     assert best == dict(BEST_VIDEO)
     assert mixed == {**BEST_VIDEO, "model": "selfie", "refiner": "upscale"}
+
+
+def test_a_16_bit_still_keeps_its_depth_in_alpha_too(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    ramp = np.linspace(0, 65535, 96).astype(np.uint16)
+    cv2.imwrite(str(source), np.broadcast_to(ramp[None, :, None], (64, 96, 3)).copy())
+    done = rtmatte("image", source, "-o", target, "--model", "selfie")
+    assert done.returncode == 0, done.stderr
+    alpha = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)[..., 3]
+    assert alpha.dtype == np.uint16
+    assert (alpha % 257 != 0).any()  # more than 256 levels

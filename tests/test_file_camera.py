@@ -168,3 +168,14 @@ def test_frames_come_in_the_colours_of_webcams(tmp_path: Path, color: ColorTags)
         recolored = I420.over(exact.buffer, exact.size_wh, WEBCAM_COLOR)
         recolor(recolored, exact.color, exact.size_wh[1])
         assert np.array_equal(got.picture.buffer, recolored.buffer)
+
+
+def test_after_a_long_gap_frames_come_at_their_own_pace_again(tmp_path: Path) -> None:
+    """Due at 0, 3.00, 3.01 and 3.02 s; the half of the gap would be a second and a half, whatever the machine."""
+    path = clips.write_clip(tmp_path / "a.mp4", pts=(0, 3000, 3010, 3020), time_base=Fraction(1, 1000), frame_count=4)
+    with FileCamera(path, False, PicturePool()) as camera:
+        frames = [take(camera)]
+        while frames[-1].index < 3:
+            frames.append(take(camera))
+    after_the_gap = next(frame for frame in frames if frame.index > 0)
+    assert frames[-1].pts_seconds - after_the_gap.pts_seconds < 1

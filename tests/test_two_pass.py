@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def remembered(values: list[float], cuts: tuple[int, ...] = ()) -> RememberedAlp
 
 def seen(values: list[float], cuts: tuple[int, ...] = (), time_constant_seconds: float = 0.15) -> list[float]:
     """The mean of what the second pass gives for each frame."""
-    with remembered(values, cuts) as alphas:
+    with closing(remembered(values, cuts)) as alphas:
         look = SecondLook(alphas, RecordedAlpha([], name="net"), time_constant_seconds)
         return [float(look.estimate(frame(index)).mean()) for index in range(len(values))]
 
@@ -49,7 +50,7 @@ def seen(values: list[float], cuts: tuple[int, ...] = (), time_constant_seconds:
 def test_what_is_remembered_is_what_was_given_to_half_a_step() -> None:
     random = np.random.default_rng(1)
     given = [random.random((height, 20)).astype(np.float32) for height in (10, 10, 12)]
-    with RememberedAlphas() as alphas:
+    with closing(RememberedAlphas()) as alphas:
         for index, alpha in enumerate(given):
             alphas.append(alpha, float(index), cut=index == 2)
         assert len(alphas) == 3
@@ -59,7 +60,7 @@ def test_what_is_remembered_is_what_was_given_to_half_a_step() -> None:
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with RememberedAlphas() as alphas:
+    with closing(RememberedAlphas()) as alphas:
 
         def full(_data: bytes) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -118,7 +119,7 @@ def test_no_time_constant_passes_alpha_through() -> None:
 
 
 def test_frames_that_the_first_pass_did_not_see_are_an_error() -> None:
-    with remembered([0.5]) as alphas, pytest.raises(ModelOutputError, match="1 frames"):
+    with closing(remembered([0.5])) as alphas, pytest.raises(ModelOutputError, match="1 frames"):
         SecondLook(alphas, RecordedAlpha([], name="net"), 0.1).estimate(frame(1))
 
 

@@ -11,7 +11,7 @@ import ast
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             clean_plate=config.clean_plate,
         )
         if config.two_pass:
-            alphas = stack.enter_context(RememberedAlphas())
+            alphas = stack.enter_context(closing(RememberedAlphas()))
             pool = PicturePool()
             with VideoFileSource(clip, pool=pool) as first:
                 learnt = first_pass(first, matter, pool, settings, alphas, lambda _frames: None).plate

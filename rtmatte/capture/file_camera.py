@@ -18,6 +18,8 @@ from rtmatte.pool import PicturePool
 
 _PREFETCHED = 3
 _USUAL_STEP = Fraction(1, 25)
+_DECODE_AFTER_S = 0.02
+"""At most so long, and half an interval, after a frame was delivered the next one may be decoded."""
 _LATE_SECONDS = 0.25
 """Further behind than this the file goes on from where it is, instead of catching up in a burst."""
 
@@ -78,7 +80,7 @@ class FileCamera(PictureCamera):
                 return
             self._deliver(picture)
             # Taking the next one makes room for the decoder, whose work would slow down what is now done with this one.
-            self._closing.wait(float(seconds - last) / 2 if wait > 0 else 0)
+            self._closing.wait(min(float(seconds - last) / 2, _DECODE_AFTER_S) if wait > 0 else 0)
             last = seconds
 
     def _decode(self, prefetched: Channel[tuple[I420, Fraction]]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
+import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from rtmatte.capture.image_color import ColorPlan, plan_color
@@ -57,6 +58,10 @@ class Still:
     @property
     def size_wh(self) -> tuple[int, int]:
         return self.image.shape[1], self.image.shape[0]
+
+    def reduced_bgr(self) -> U8:
+        """A copy of the picture in 8 bits."""
+        return (self.image >> (self.depth - 8)).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

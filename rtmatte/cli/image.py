@@ -64,7 +64,8 @@ def image(
         output,
         matter=matter,
         background=behind,
-        refiner=make_refiner(settings.refiner),
+        # Plainly is what happens without one, at the picture's own depth and a tile at a time.
+        refiner=None if settings.refiner == "upscale" else make_refiner(settings.refiner),
         edge_colors=settings.edge_colors,
         max_megapixels=settings.max_megapixels,
         overwrite=settings.overwrite,

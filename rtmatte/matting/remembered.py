@@ -5,8 +5,6 @@ from __future__ import annotations
 import tempfile
 import zlib
 from array import array
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -66,11 +64,3 @@ class RememberedAlphas:
     def close(self) -> None:
         """Frees the file; may be called twice."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

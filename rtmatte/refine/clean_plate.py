@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.refine import clean_plate_kernels as kernels
-from rtmatte.shrink import Shrinker
+from rtmatte.small import SmallPlanes
 
 _CHROMA_WEIGHT = 2.0
 _BACKGROUND = 0.05
@@ -116,7 +116,7 @@ class _Buffers:
 
     def __init__(self, shape_hw: tuple[int, int]) -> None:
         self.shape_hw = shape_hw
-        self._luma, self._chroma = Shrinker(), Shrinker()
+        self._small = SmallPlanes()
         self._pixels: U8 = np.empty((*shape_hw, 3), np.uint8)
         self.planes: U8 = np.empty((3, *shape_hw), np.uint8)
         self.plate: F32 = np.zeros((3, *shape_hw), np.float32)
@@ -125,12 +125,9 @@ class _Buffers:
 
     def shrink(self, picture: Picture) -> None:
         """Y, U, V of a picture into `planes`."""
-        if isinstance(picture, I420):
-            self._luma.shrink(picture.y, self.planes[0])
-            self._chroma.shrink(picture.u, self.planes[1])
-            self._chroma.shrink(picture.v, self.planes[2])
-        else:
-            self._luma.shrink(picture, self._pixels)
+        self._small.shrink(picture, self.planes)
+        if not isinstance(picture, I420):
+            cv2.merge(list(self.planes), dst=self._pixels)
             cv2.cvtColor(self._pixels, cv2.COLOR_BGR2YUV, dst=self._pixels)
             cv2.split(self._pixels, mv=list(self.planes))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from rtmatte.capture.image import read_image
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.background import Background
@@ -25,7 +23,7 @@ def open_background(text: str, fit: Fit) -> Background | None:
             return BlurBackground(strength)
         case ImageFile(path):
             still = read_image(path)
-            image_bgr = (still.image >> (still.depth - 8)).astype(np.uint8)
+            image_bgr = still.reduced_bgr()
             return ImageBackground(image_bgr, fit, name=path.name)
         case VideoFile(path):
             VideoFileSource(path).close()  # a file that isn't a clip is told now, not at the first frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class MattingChain:
         self._refiner = make_refiner(settings.refiner)
         self._quantizing = Upscale()
         self._plate = plate or (CleanPlate() if settings.clean_plate else None)
-        self._photo_bgr = None if settings.plate is None else _read_bgr(settings.plate)
+        self._photo_bgr = None if settings.plate is None else read_image(settings.plate).reduced_bgr()
         self._components = Components()
         self._subject = Subject() if settings.people == "nearest" else None
         self._colors = ForegroundColors() if settings.edge_colors else None
@@ -122,8 +121,3 @@ class MattingChain:
         self._components.reset()
         if self._subject is not None:
             self._subject.reset()
-
-
-def _read_bgr(path: Path) -> U8:
-    still = read_image(path)
-    return (still.image >> (still.depth - 8)).astype(np.uint8)

@@ -1,13 +1,15 @@
 """A recorded clip on a new background: every frame, with its own time stamp, into a file.
 
 decode ──► estimate ──► smooth ──► refine ──► composite ──► encode         one thread each, see runs/pipeline.py
+
+With two passes, the clip goes through the model before that; see runs/two_pass.py.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,7 +128,7 @@ def process_video(
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
         learnt = None
         if settings.two_pass:
-            alphas = stack.enter_context(RememberedAlphas())
+            alphas = stack.enter_context(closing(RememberedAlphas()))
             with VideoFileSource(source, pool=pool) as first:
                 seen = first_pass(first, matter, pool, settings, alphas, tell)
             matter, learnt = SecondLook(alphas, matter, settings.smoothing_s), seen.plate

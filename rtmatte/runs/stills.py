@@ -64,14 +64,7 @@ def process_image(
     started = time.perf_counter()
     check_target(target, with_alpha=background is None, overwrite=overwrite)
     still = read_image(source, max_megapixels=max_megapixels)
-    frame = _frame_of(still)
-    alpha = _full_size_alpha(_refined(frame, _estimated(frame, matter), refiner), still)
-    behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
-    if edge_colors:
-        _clear_edges(still, alpha)
-    if behind is not None:
-        _composite(still, alpha, behind)
-    del frame  # the 8-bit twin of a 16-bit picture, before the encoder wants memory
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors)
     notices = write_image(
         target,
         still.image,
@@ -108,6 +101,21 @@ def remove_background(
         from rtmatte.matting.load import load_matter
 
         matter = load_matter(model)
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors)
+    if background is not None:
+        alpha = np.full_like(alpha, 255)
+    rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
+    rgba[alpha == 0] = 0
+    return rgba
+
+
+def _matte(
+    still: Still, matter: Matter, background: Background | None, refiner: Refiner | None, *, edge_colors: bool
+) -> Pixels:
+    """The picture's alpha at its own size and depth; clears the picture's edges and composites it, in place, if wanted.
+
+    The 8-bit twin of a 16-bit picture is gone when it returns: the encoder wants memory next.
+    """
     frame = _frame_of(still)
     alpha = _full_size_alpha(_refined(frame, _estimated(frame, matter), refiner), still)
     behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
@@ -115,10 +123,7 @@ def remove_background(
         _clear_edges(still, alpha)
     if behind is not None:
         _composite(still, alpha, behind)
-        alpha = np.full_like(alpha, 255)
-    rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
-    rgba[alpha == 0] = 0
-    return rgba
+    return alpha
 
 
 def _still_of(image: str | Path | Image.Image | U8) -> Still:

@@ -85,5 +85,4 @@ class Scenery:
 
 
 def _card_of_file(path: Path, size_wh: tuple[int, int], color: ColorTags, fit: Fit) -> I420:
-    still = read_image(path)
-    return picture_card((still.image >> (still.depth - 8)).astype(np.uint8), size_wh, color, fit)
+    return picture_card(read_image(path).reduced_bgr(), size_wh, color, fit)
