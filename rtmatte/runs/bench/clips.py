@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.color import bgr_into_i420
 from rtmatte.composite.fitting import fit_into
-from rtmatte.frame import I420, U8, ColorTags, Frame, VideoFormat
+from rtmatte.frame import I420, ColorTags, Frame, VideoFormat
 from rtmatte.output.video_file import VideoFileSink
+from rtmatte.runs.scene import draw_scene
 
 _FRAME_COUNT = 48
 _FRAME_RATE = Fraction(30)
@@ -27,8 +24,8 @@ def make_scene_clip(path: Path, size_wh: tuple[int, int]) -> None:
     video = VideoFormat(size_wh, 1 / _FRAME_RATE, _BT709, frame_rate_reported=_FRAME_RATE)
     picture = I420.allocate(size_wh, _BT709)
     with VideoFileSink(path, video, quality=_QUALITY, encoder="software", overwrite=True) as sink:
-        for number, scene_bgr in enumerate(_scene(size_wh)):
-            bgr_into_i420(scene_bgr, picture)
+        for number, (shown_bgr, _alpha_u8) in enumerate(draw_scene(size_wh, _FRAME_COUNT)):
+            bgr_into_i420(shown_bgr, picture)
             sink.send(Frame(picture, number, video.time_base, number, 1), None)
 
 
@@ -43,53 +40,3 @@ def make_resized_clip(source: Path, path: Path, size_wh: tuple[int, int]) -> Non
                 assert isinstance(frame.picture, I420)
                 fit_into(frame.picture, picture, "cover")
                 sink.send(Frame(picture, frame.pts, frame.time_base, frame.index, frame.duration), None)
-
-
-def _scene(size_wh: tuple[int, int]) -> Iterator[U8]:
-    """(H, W, 3) uint8 BGR pictures; each is overwritten by the next."""
-    width, height = size_wh
-    random = np.random.default_rng(5)
-    room = _room(size_wh, random)
-    noise = random.normal(0, 2.5, (height, width, 1)).astype(np.int16)
-    for number in range(_FRAME_COUNT):
-        shown = room.copy()
-        _draw_person(shown, 2 * np.pi * number / _FRAME_COUNT)
-        # The same grain elsewhere in each frame: as costly to encode as new grain, and cheaper to make.
-        grain = np.roll(noise, (37 * number % height, 61 * number % width), (0, 1))
-        yield np.clip(shown + grain, 0, 255).astype(np.uint8)
-
-
-def _room(size_wh: tuple[int, int], random: np.random.Generator) -> U8:
-    width, height = size_wh
-    texture = random.uniform(-14, 14, (max(2, height // 12), max(2, width // 12), 3)).astype(np.float32)
-    wall = np.linspace((150, 158, 165), (96, 104, 118), height)[:, None, :]
-    room = np.clip(wall + cv2.resize(texture, size_wh, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
-    for left, top, right, bottom, bgr in (
-        (0.06, 0.10, 0.28, 0.58, (215, 200, 170)),  # a window
-        (0.70, 0.30, 0.96, 0.34, (40, 62, 92)),  # a shelf
-        (0.74, 0.14, 0.78, 0.30, (60, 60, 170)),  # books
-        (0.79, 0.17, 0.82, 0.30, (150, 90, 40)),
-        (0.83, 0.12, 0.88, 0.30, (70, 140, 90)),
-    ):
-        corners = (round(left * width), round(top * height)), (round(right * width), round(bottom * height))
-        cv2.rectangle(room, *corners, bgr, cv2.FILLED)
-    return room
-
-
-def _draw_person(shown_bgr: U8, phase: float) -> None:
-    height, width = shown_bgr.shape[:2]
-    x, y = width * (0.5 + 0.06 * np.sin(phase)), height * (0.42 + 0.01 * np.sin(2 * phase))
-    tilt = 4 * np.sin(phase + 1)
-
-    def ellipse(dx: float, dy: float, half_w: float, half_h: float, bgr: tuple[int, int, int]) -> None:
-        centre = (round(x + dx * height), round(y + dy * height))
-        axes = (max(1, round(half_w * height)), max(1, round(half_h * height)))
-        cv2.ellipse(shown_bgr, centre, axes, tilt, 0, 360, bgr, cv2.FILLED, cv2.LINE_AA)
-
-    ellipse(0, 0.62, 0.34, 0.40, (96, 62, 38))  # a jumper
-    ellipse(0, 0.19, 0.065, 0.12, (120, 150, 196))
-    ellipse(0, -0.03, 0.145, 0.19, (32, 38, 52))  # hair
-    ellipse(0, 0.02, 0.115, 0.155, (136, 168, 214))
-    for side in (-0.045, 0.045):
-        ellipse(side, -0.005, 0.014, 0.010, (40, 40, 44))
-    ellipse(0, 0.09, 0.040, 0.012, (92, 96, 176))
