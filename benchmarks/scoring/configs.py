@@ -25,6 +25,7 @@ from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.two_pass import SecondLook, first_pass
 from rtmatte.settings import BEST_VIDEO, People, RefinerName, VideoSettings
+from scoring.carried import CarriedMatter
 from scoring.peers import squashed_u2netp
 
 
@@ -40,6 +41,8 @@ class Config:
     two_pass: bool = VideoSettings.two_pass
     threads: int | None = None
     """Threads of the model; None: one for each core."""
+    carry_frames: int = 0
+    """Masks are carried by optical flow, as where the net takes so many frame intervals; 0: each frame has its own."""
     peer: Callable[[VideoFormat], Matter] | None = None
     """Makes what estimates alpha instead of `model`, for the clip's format."""
 
@@ -100,6 +103,8 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     with ExitStack() as stack:
         source = stack.enter_context(VideoFileSource(clip))
         matter, learnt = _matter(config, source.format), None
+        if config.carry_frames:
+            matter = CarriedMatter(matter, config.carry_frames)
         settings = VideoSettings(
             smoothing_s=config.smoothing_s,
             refiner=config.refiner,
