@@ -50,3 +50,18 @@ class PicturePool:
         """Gives a plane back; the caller must not touch it afterwards."""
         with self._lock:
             self._free_alphas[alpha_u8.shape[1], alpha_u8.shape[0]].append(alpha_u8)
+
+
+class RecyclingPool(PicturePool):
+    """For a reader that is done with a picture whenever it asks for the next one: takes that one back by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: I420 | None = None
+
+    def acquire(self, size_wh: tuple[int, int], color: ColorTags) -> I420:
+        """As `PicturePool.acquire`; what was acquired before is overwritten if it has that size."""
+        if self._last is not None:
+            self.release(self._last)
+        self._last = super().acquire(size_wh, color)
+        return self._last

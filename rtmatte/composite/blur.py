@@ -85,6 +85,7 @@ class BlurBackground:
         self._margin = np.ones((reach, reach), np.uint8)
         self._cells = np.empty((rows, columns, 4), np.float32)
         self._blurred = np.empty_like(self._cells)
+        self._filler = _Filler((rows, columns))
         self._clean = np.empty((rows, columns), np.float32)
         self._small_u8 = np.empty((rows, columns, 3), np.uint8)
         self._plane_u8 = np.empty((rows, columns), np.uint8)
@@ -98,7 +99,8 @@ class BlurBackground:
 
     def _keep_margin(self) -> None:
         """Takes nearly all weight from the cells near the person."""
-        cv2.erode(np.ascontiguousarray(self._cells[:, :, 3]), self._margin, dst=self._clean)
+        np.copyto(self._clean, self._cells[:, :, 3])
+        cv2.erode(self._clean, self._margin, dst=self._clean)
         np.subtract(self._clean, _CLEAN_CELL, out=self._clean)
         np.multiply(self._clean, 1 / (1 - _CLEAN_CELL), out=self._clean)
         np.clip(self._clean, _MARGIN_WEIGHT, 1, out=self._clean)
@@ -111,7 +113,7 @@ class BlurBackground:
             cv2.GaussianBlur(self._cells, (0, 0), sigma_x, dst=self._blurred, sigmaY=sigma_y)
         else:
             np.copyto(self._blurred, self._cells)
-        colors = fill(self._blurred)
+        colors = self._filler.fill(self._blurred)
         np.rint(colors, out=colors)
         np.copyto(self._small_u8, colors, casting="unsafe")
 
@@ -124,21 +126,38 @@ class BlurBackground:
             cv2.resize(self._plane_u8, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_LINEAR)
 
 
-def fill(weighted: F32) -> F32:
-    """Colours where there is weight, their surroundings' where there is little: (h, w, 3) float32.
+class _Filler:
+    """Colours where there is weight, their surroundings' where there is little, for a grid of one shape.
 
-    `weighted` is (h, w, 4) float32: three weighted sums and the weight, which is over 0 somewhere. Allocates.
+    Each level of the pyramid is a quarter as wide and high as the one below, up to a single cell; all are kept.
     """
-    height, width = weighted.shape[:2]
-    if height * width == 1:
-        return weighted[:, :, :3] / weighted[:, :, 3:]
-    quarter = cv2.resize(weighted, ((width + 3) // 4, (height + 3) // 4), interpolation=cv2.INTER_AREA)
-    grown = cv2.resize(fill(np.asarray(quarter, np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
-    coarse: F32 = np.asarray(grown, np.float32).reshape(height, width, 3)
-    coarse *= np.float32(_FILL_WEIGHT)
-    coarse += weighted[:, :, :3]
-    coarse /= weighted[:, :, 3:] + np.float32(_FILL_WEIGHT)
-    return coarse
+
+    def __init__(self, shape_hw: tuple[int, int]) -> None:
+        height, width = shape_hw
+        self._colors: F32 = np.empty((height, width, 3), np.float32)
+        self._weight: F32 = np.empty((height, width, 1), np.float32)
+        self._above: _Filler | None = None
+        if height * width > 1:
+            above_hw = (height + 3) // 4, (width + 3) // 4
+            self._quarter: F32 = np.empty((*above_hw, 4), np.float32)
+            self._above = _Filler(above_hw)
+
+    def fill(self, weighted: F32) -> F32:
+        """(h, w, 3) float32, overwritten by the next call.
+
+        `weighted` is (h, w, 4) float32: three weighted sums and the weight, which is over 0 somewhere.
+        """
+        if self._above is None:
+            return np.divide(weighted[:, :, :3], weighted[:, :, 3:], out=self._colors)
+        height, width = weighted.shape[:2]
+        cv2.resize(weighted, self._quarter.shape[1::-1], dst=self._quarter, interpolation=cv2.INTER_AREA)
+        coarse = self._above.fill(self._quarter)
+        cv2.resize(coarse, (width, height), dst=self._colors, interpolation=cv2.INTER_LINEAR)
+        self._colors *= np.float32(_FILL_WEIGHT)
+        self._colors += weighted[:, :, :3]
+        np.add(weighted[:, :, 3:], np.float32(_FILL_WEIGHT), out=self._weight)
+        self._colors /= self._weight
+        return self._colors
 
 
 def _result_like(picture: Picture, buffer: Picture | None) -> Picture:

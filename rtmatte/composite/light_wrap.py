@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
@@ -19,7 +17,7 @@ class LightWrap:
     """Mixes blurred background into the foreground near its edge, so that it seems to stand in that light.
 
     The share of background is `strength` times how much of the surroundings is background. Owned by one thread; buffers
-    are allocated for the first picture and when sizes change, and some of the grid's size each time.
+    are allocated for the first picture and when sizes change.
     """
 
     def __init__(self, *, strength: float = 0.4, reach: float = 0.03) -> None:
@@ -33,43 +31,76 @@ class LightWrap:
             raise SettingsError(f"Expected a reach above 0 and up to 1, got {reach}.")
         self._strength = strength
         self._reach = reach
-        self._share: U8 = np.empty((0, 0), np.uint8)
-        self._half: U8 = np.empty((0, 0), np.uint8)
-        self._light: list[U8] = []
+        self._buffers: _Buffers | None = None
 
     def wrap(self, picture: Picture, behind: Picture, alpha_u8: U8) -> None:
         """Changes the picture in place; `behind` is of its kind and size, `alpha_u8` (H, W) uint8, 255 = foreground."""
-        height, width = alpha_u8.shape
-        if self._share.shape != alpha_u8.shape:
-            self._share = np.empty(alpha_u8.shape, np.uint8)
-            self._half = np.empty((math.ceil(height / 2), math.ceil(width / 2)), np.uint8)
-            self._light = []
-        grid_wh = max(1, width // _STEP), max(1, height // _STEP)
-        sigma = self._reach * height / _STEP
-        opaque = np.asarray(cv2.resize(alpha_u8, grid_wh, interpolation=cv2.INTER_AREA), np.float32)
-        clear: F32 = 1 - opaque / np.float32(255)
-        around = cv2.GaussianBlur(clear, (0, 0), sigma)
-        kept = np.rint(255 * (1 - self._strength * np.asarray(around, np.float32))).astype(np.uint8)
-        cv2.resize(kept, (width, height), dst=self._share, interpolation=cv2.INTER_LINEAR)
+        planes, sources = _planes_of(picture), _planes_of(behind)
+        shapes = tuple(plane.shape for plane in planes)
+        if self._buffers is None or self._buffers.shapes != shapes:
+            self._buffers = _Buffers(shapes)
+        b, sigma = self._buffers, self._reach * alpha_u8.shape[0] / _STEP
+        b.look_around(alpha_u8, sigma, self._strength)
         if isinstance(picture, I420):
-            assert isinstance(behind, I420)
-            kernels.halve_alpha(self._share, self._half)
-            sources, shares = behind.planes, (self._share, self._half, self._half)
-            for index, (plane, source, share) in enumerate(zip(picture.planes, sources, shares, strict=True)):
-                kernels.blend_plane(plane, self._blurred(index, source, clear, sigma), share)
-        else:
-            assert not isinstance(behind, I420)
-            kernels.blend_bgr(picture, self._blurred(0, behind, clear, sigma), self._share)
+            kernels.halve_alpha(b.share, b.half)
+        for index, (plane, source) in enumerate(zip(planes, sources, strict=True)):
+            light = b.light_of(index, source, sigma)
+            if plane.ndim == 3:
+                kernels.blend_bgr(plane, light, b.share)
+            else:
+                kernels.blend_plane(plane, light, b.half if index else b.share)
 
-    def _blurred(self, index: int, plane: U8, clear: F32, sigma: float) -> U8:
-        """A plane or picture blurred over what isn't covered by the person: normalised convolution."""
-        if len(self._light) <= index:
-            self._light.append(np.empty_like(plane))
-        small = cv2.resize(plane, clear.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-        weight = (clear + np.float32(1e-3)).reshape(clear.shape + (1,) * (plane.ndim - 2))
-        total = cv2.GaussianBlur(small * weight, (0, 0), sigma)
-        norm = cv2.GaussianBlur(np.ascontiguousarray(weight.reshape(clear.shape)), (0, 0), sigma)
-        mean = np.asarray(total) / np.asarray(norm).reshape(weight.shape)
-        size_wh = plane.shape[1::-1]
-        cv2.resize(np.rint(mean).astype(np.uint8), size_wh, dst=self._light[index], interpolation=cv2.INTER_LINEAR)
-        return self._light[index]
+
+class _Buffers:
+    """Everything of one form of picture. `share` (H, W) uint8: how much of a pixel stays, 255 = all; `half` for chroma.
+
+    What is blurred over the background that can be seen, by normalised convolution, is computed on a grid.
+    """
+
+    def __init__(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        self.shapes = shapes
+        height, width = shapes[0][:2]
+        self.share: U8 = np.empty((height, width), np.uint8)
+        self.half: U8 = np.empty(((height + 1) // 2, (width + 1) // 2), np.uint8)
+        grid_hw = max(1, height // _STEP), max(1, width // _STEP)
+        self._cells: U8 = np.empty(grid_hw, np.uint8)
+        self._clear, self._around, self._weight, self._norm = (np.empty(grid_hw, np.float32) for _ in range(4))
+        color_hw = (*grid_hw, *shapes[0][2:])
+        self._color: U8 = np.empty(color_hw, np.uint8)
+        self._light: F32 = np.empty(color_hw, np.float32)
+        self._lights: list[U8] = [np.empty(shape, np.uint8) for shape in shapes]
+
+    def look_around(self, alpha_u8: U8, sigma: float, strength: float) -> None:
+        """Sets `share`, and what weighs how much when background is blurred."""
+        grid_wh = self._cells.shape[::-1]
+        cv2.resize(alpha_u8, grid_wh, dst=self._cells, interpolation=cv2.INTER_AREA)
+        np.divide(self._cells, np.float32(255), out=self._clear)
+        np.subtract(1, self._clear, out=self._clear)
+        cv2.GaussianBlur(self._clear, (0, 0), sigma, dst=self._around)
+        np.multiply(self._around, -255 * strength, out=self._around)
+        np.add(self._around, 255, out=self._around)
+        _round_into(self._around, self._cells)
+        cv2.resize(self._cells, self.share.shape[::-1], dst=self.share, interpolation=cv2.INTER_LINEAR)
+        np.add(self._clear, np.float32(1e-3), out=self._weight)
+        cv2.GaussianBlur(self._weight, (0, 0), sigma, dst=self._norm)
+
+    def light_of(self, index: int, source: U8, sigma: float) -> U8:
+        """A plane or picture of the background, blurred over what isn't covered by the person."""
+        by_channel = (...,) + (None,) * (source.ndim - 2)
+        cv2.resize(source, self._cells.shape[::-1], dst=self._color, interpolation=cv2.INTER_AREA)
+        np.multiply(self._color, self._weight[by_channel], out=self._light)
+        cv2.GaussianBlur(self._light, (0, 0), sigma, dst=self._light)
+        np.divide(self._light, self._norm[by_channel], out=self._light)
+        _round_into(self._light, self._color)
+        light = self._lights[index]
+        cv2.resize(self._color, light.shape[1::-1], dst=light, interpolation=cv2.INTER_LINEAR)
+        return light
+
+
+def _planes_of(picture: Picture) -> tuple[U8, ...]:
+    return picture.planes if isinstance(picture, I420) else (picture,)
+
+
+def _round_into(values: F32, bytes_u8: U8) -> None:
+    np.rint(values, out=values)
+    np.copyto(bytes_u8, values, casting="unsafe")

@@ -15,6 +15,7 @@ _CHROMA_WEIGHT = 2.0
 _BACKGROUND = 0.05
 """No alpha about a cell above this: it shows the room."""
 _MARGIN = np.ones((7, 7), np.uint8)
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 _KNOWN_S = 0.2
 _MEMORY_S = 0.8
 """How fast the plate follows changes of light."""
@@ -106,9 +107,12 @@ class CleanPlate:
     def _settle(self, b: _Buffers, alpha: F32) -> None:
         kernels.weigh(b.planes, alpha, b.weighted)
         cv2.blur(b.weighted, _WINDOW, dst=b.weighted, borderType=cv2.BORDER_REPLICATE)
-        soft = cv2.dilate(cv2.inRange(alpha, 0.03, 0.97), np.ones((3, 3), np.uint8))
-        band = cv2.GaussianBlur(np.asarray(soft, np.float32), (0, 0), 1) / np.float32(255)
-        kernels.settle(b.planes, b.plate, b.known, b.weighted, band, alpha, _CHROMA_WEIGHT, _CONTRAST * self._noise)
+        cv2.inRange(alpha, 0.03, 0.97, dst=b.soft)
+        cv2.dilate(b.soft, _NEIGHBOURS, dst=b.soft)
+        np.copyto(b.band, b.soft)
+        cv2.GaussianBlur(b.band, (0, 0), 1, dst=b.band)
+        np.divide(b.band, np.float32(255), out=b.band)
+        kernels.settle(b.planes, b.plate, b.known, b.weighted, b.band, alpha, _CHROMA_WEIGHT, _CONTRAST * self._noise)
 
 
 class _Buffers:
@@ -121,7 +125,9 @@ class _Buffers:
         self.planes: U8 = np.empty((3, *shape_hw), np.uint8)
         self.plate: F32 = np.zeros((3, *shape_hw), np.float32)
         self.weighted: F32 = np.empty((*shape_hw, 4), np.float32)
+        self.soft: U8 = np.empty(shape_hw, np.uint8)
         self.known_s, self.matched_s, self.known, self.squared, self.nearby = (_zeros(shape_hw) for _ in range(5))
+        self.band = _zeros(shape_hw)
 
     def shrink(self, picture: Picture) -> None:
         """Y, U, V of a picture into `planes`."""

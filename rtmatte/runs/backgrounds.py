@@ -8,6 +8,7 @@ from rtmatte.composite.background import Background
 from rtmatte.composite.blur import BlurBackground
 from rtmatte.composite.still_background import ColorBackground, ImageBackground
 from rtmatte.composite.video_background import VideoBackground
+from rtmatte.pool import RecyclingPool
 from rtmatte.settings import Blur, Color, Fit, ImageFile, VideoFile, parse_background
 
 
@@ -27,6 +28,6 @@ def open_background(text: str, fit: Fit) -> Background | None:
             return ImageBackground(image_bgr, fit, name=path.name)
         case VideoFile(path):
             VideoFileSource(path).close()  # a file that isn't a clip is told now, not at the first frame
-            return VideoBackground(lambda: VideoFileSource(path), fit, name=path.name)
+            return VideoBackground(lambda: VideoFileSource(path, pool=RecyclingPool()), fit, name=path.name)
         case _:
             return None
