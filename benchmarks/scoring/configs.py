@@ -26,7 +26,7 @@ from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.two_pass import SecondLook, first_pass
 from rtmatte.settings import BEST_VIDEO, People, RefinerName, VideoSettings
 from scoring.carried import CarriedMatter
-from scoring.peers import squashed_u2netp
+from scoring.peers import real_peer, squashed_u2netp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,10 @@ CONFIGS: Mapping[str, Config] = {
     "u2netp": Config(model="u2netp"),
     "u2netp_raw": Config(model="u2netp", smoothing_s=0, refiner="upscale"),
     "peer_u2netp_squashed": Config(peer=squashed_u2netp, smoothing_s=0, refiner="upscale"),
+    **{
+        f"peer_{peer}": Config(peer=real_peer(peer), smoothing_s=0, refiner="upscale")
+        for peer in ("rembg", "rvm", "mediapipe", "mediapipe-soft")
+    },
 }
 """`peer_...`: how others would do it, to compare with."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import weakref
 from collections.abc import Callable
+from subprocess import Popen
 from typing import Any
 
 import cv2
 import numpy as np
+from peer_loops.homes import start_server
 
 from rtmatte.color import i420_into_bgr
 from rtmatte.frame import F32, I420, U8, Frame, VideoFormat, picture_size_wh
@@ -58,3 +62,49 @@ def squashed_u2netp(_video: VideoFormat) -> Matter:
         return np.asarray(binding.output[0], np.float32)
 
     return CallableMatter("u2netp squashed to 320x320", session.provider, alpha_of_rgb)
+
+
+def real_peer(peer: str) -> Callable[[VideoFormat], Matter]:
+    """The peer's own package in its own Python, as in the speed benchmark (`peer_loops/nets.py`); one for each clip.
+
+    Raises: FileNotFoundError if it isn't installed.
+    """
+
+    def start(_video: VideoFormat) -> Matter:
+        return _Served(peer)
+
+    return start
+
+
+class _Served:
+    """A `Matter` in another process, which gets pictures and answers alphas; it ends with this object."""
+
+    def __init__(self, peer: str) -> None:
+        self.name, self.provider = peer, "its own package"
+        self._process = start_server(peer)
+        weakref.finalize(self, _end, self._process)
+
+    def estimate(self, frame: Frame) -> F32:
+        """Alpha of the frame, (H, W) float32."""
+        bgr = picture_bgr(frame)
+        height, width = bgr.shape[:2]
+        asked, answered = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert answered is not None
+        asked.write(struct.pack("<II", height, width) + bgr.tobytes())
+        asked.flush()
+        data = answered.read(height * width * 4)
+        if len(data) != height * width * 4:
+            raise EOFError(f"expected an alpha of {width}x{height} from {self.name}, got {len(data)} bytes of it")
+        return np.clip(np.frombuffer(data, np.float32).reshape(height, width), 0, 1)
+
+    def reset(self) -> None:
+        """Nothing: the peers' loops know no scene cuts."""
+
+
+def _end(process: Popen[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    process.stdout.close()
+    process.wait()

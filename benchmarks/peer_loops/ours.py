@@ -1,0 +1,66 @@
+"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python ours.py MODEL CLIP TARGET"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+
+import rtmatte
+from rtmatte.frame import Frame
+from rtmatte.matting.matter import Matter
+
+_GREEN = "#00b140"
+_PACKAGES = ("rtmatte", "onnxruntime", "numpy", "opencv-python", "av")
+_WARM_UP_FRAMES = 3
+
+
+def warm_up(clip: Path, target: Path, matter: Matter) -> None:
+    """The first frames go through everything: kernels are loaded, the net's buffers are there."""
+    short = target.with_name("warm_up.mp4")
+    with rtmatte.VideoFileSource(clip) as source:
+        frames: list[Frame] = list(islice(source, _WARM_UP_FRAMES))
+        with rtmatte.VideoFileSink(short, source.format, overwrite=True) as sink:
+            for frame in frames:
+                sink.send(frame, None)
+    rtmatte.process_video(short, target, background=_GREEN, matter=matter, overwrite=True)
+    matter.reset()
+    short.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("target", type=Path)
+    options = parser.parse_args()
+    begun = time.perf_counter()
+    matter = rtmatte.load_matter(options.model)
+    warm_up(options.clip, options.target, matter)
+    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    report = rtmatte.process_video(options.clip, options.target, background=_GREEN, matter=matter, overwrite=True)
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        json.dumps(
+            {
+                "frames": report.frames_out,
+                "seconds": seconds,
+                "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+                "start_seconds": started - begun,
+                "encoder": report.encoder,
+                "provider": report.provider,
+                "stages_ms": {s.stage: 1e3 * s.total_seconds / report.frames_out for s in report.stages},
+                "versions": {package: metadata.version(package) for package in _PACKAGES},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
