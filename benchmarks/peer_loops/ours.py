@@ -1,4 +1,4 @@
-"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python ours.py MODEL CLIP TARGET"""
+"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours MODEL CLIP TARGET"""
 
 from __future__ import annotations
 
