@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
+from rtmatte import clicks
 from rtmatte.errors import SettingsError
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
@@ -131,6 +132,8 @@ class _Checked:
             if allowed and getattr(self, name) not in allowed:
                 names = ", ".join(str(choice) for choice in allowed if choice is not None)
                 raise SettingsError(f"{_option(name)}: expected one of {names}, got {getattr(self, name)!r}.")
+        for name in [name for name in ("keep", "drop") if name in hints]:
+            clicks.check(getattr(self, name), option=_option(name))
 
 
 def _option(name: str) -> str:
@@ -198,6 +201,10 @@ class VideoSettings(MovingSettings):
     background: str = "none"
     fit: Fit = "cover"
     """How a picture or clip of another shape fills the frame."""
+    keep: tuple[str, ...] = ()
+    """Who stays, by points of the first frame as it is displayed: `320,240` in pixels, or `50%,40%`."""
+    drop: tuple[str, ...] = ()
+    """Who goes, likewise; alone, everyone else stays, or with `people="nearest"` the nearest of the others."""
     two_pass: bool = False
     """Go through the clip twice, so that each mask is settled by those after it as well; slower."""
     matte: bool = False
@@ -226,6 +233,10 @@ class ImageSettings(EstimateSettings):
     fit: Fit = "cover"
     refiner: RefinerName = "upscale"
     """How alpha comes to the picture's size."""
+    keep: tuple[str, ...] = ()
+    """What stays, by points of the upright picture: `320,240` in pixels, or `50%,40%`."""
+    drop: tuple[str, ...] = ()
+    """What goes, likewise; alone, everything else that stands in front stays."""
     edge_colors: bool = False
     """Estimate the foreground's own colours at soft edges; needs the extra `quality`."""
     encoder_quality: int | None = None
@@ -254,6 +265,8 @@ BEST_IMAGE: Mapping[str, Any] = MappingProxyType({"refiner": "closed-form", "edg
 class LiveSettings(MovingSettings):
     """A live run: a camera in, a virtual camera out."""
 
+    model: str = "auto"
+    """As for files; `auto`: the best that keeps up on this machine, see `rtmatte tune`."""
     camera: str = "default"
     """`default`, an index, a device path, a stable device id, (part of) a name, `pattern`, or `file:PATH`."""
     loop: bool = False
@@ -261,6 +274,7 @@ class LiveSettings(MovingSettings):
     size_wh: tuple[int, int] | None = None
     """Asked of the camera and given to the virtual camera; None: 1280x720, or what the camera grants instead."""
     frame_rate_requested: float = 30.0
+    """Frames a second: asked of the camera, and what model, threads and masks are chosen for."""
     output: str = "auto"
     """The virtual camera's device (/dev/video10, "OBS Virtual Camera"), `auto`, or `null`: none, to measure."""
     backgrounds: tuple[str, ...] = ("blur",)

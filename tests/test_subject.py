@@ -90,7 +90,8 @@ def test_a_hand_that_comes_in_apart_from_the_body_is_mine(later: bool) -> None:
 def test_clicks_say_who_stays_or_goes() -> None:
     me, other, third = person(0, 60), person(70, 40), person(125, 30)
     kept = Subject(keep=[(90 / 160, 80 / 90)])
-    dropped = Subject(drop=[(10 / 160, 80 / 90), (0.5, 0.0)])  # the second one hits nothing
+    dropped = Subject(drop=[(10 / 160, 80 / 90)])
+    nearest = Subject(drop=[(10 / 160, 80 / 90)], nearest=True)
     for frame in range(3):
         alpha = both(me, other, third)
         kept.select(alpha, frame / 25)
@@ -98,11 +99,93 @@ def test_clicks_say_who_stays_or_goes() -> None:
         alpha = both(me, other, third)
         dropped.select(alpha, frame / 25)
         assert np.array_equal(alpha, both(other, third))
+        alpha = both(me, other, third)
+        nearest.select(alpha, frame / 25)
+        assert np.array_equal(alpha, other)
     newcomer = np.zeros(SHAPE, np.float32)
     newcomer[10:30, 60:80] = 1
     alpha = both(me, other, third, newcomer)
     dropped.select(alpha, 0.2)
     assert np.array_equal(alpha, both(other, third, newcomer))
+
+
+def test_a_click_next_to_somebody_means_them_and_one_on_nothing_is_refused_with_directions() -> None:
+    me, other = person(0, 60), person(100, 40)
+    beside = (62 / 160, 88 / 90)
+    assert not me[88, 62]
+    alpha = both(me, other)
+    Subject(keep=[beside]).select(alpha, 0.0)
+    assert np.array_equal(alpha, me)
+    for subject in (Subject(keep=[(0.5, 0.1)]), Subject(drop=[(0.5, 0.1)])):
+        with pytest.raises(SettingsError, match=r"at 50%,10%, got background") as caught:
+            subject.select(both(me, other), 0.0)
+        told = [place.split(" (")[0] for place in caught.value.hint.split("at ")[1].split("), ")]
+        assert len(told) == 2
+        for place, wanted in zip(told, (me, other), strict=True):
+            x, y = (float(part.rstrip("%")) / 100 for part in place.split(","))
+            assert wanted[int(y * SHAPE[0]), int(x * SHAPE[1])] == 1
+            alpha = both(me, other)
+            Subject(keep=[(x, y)]).select(alpha, 0.0)
+            assert np.array_equal(alpha, wanted)
+    with pytest.raises(SettingsError) as caught:
+        Subject(keep=[(0.5, 0.5)]).select(np.zeros(SHAPE, np.float32), 0.0)
+    assert "nobody" in caught.value.hint
+
+
+def test_a_piece_that_is_clicked_by_both_is_shared_out() -> None:
+    alpha = np.zeros(SHAPE, np.float32)
+    alpha[20:, 30:130] = 1
+    Subject(keep=[(50 / 160, 0.5)], drop=[(110 / 160, 0.5)]).select(alpha, 0.0)
+    assert (alpha[20:, 30:80] == 1).all()
+    assert (alpha[:, 81:] == 0).all()
+
+
+def test_who_was_dropped_stays_out_for_good_and_who_was_not_kept_does_not_take_over() -> None:
+    me, other = person(0, 60), person(100, 40)
+    empty = np.zeros(SHAPE, np.float32)
+    at_other = (120 / 160, 80 / 90)
+    dropped, kept, nearest = (
+        Subject(drop=[at_other]),
+        Subject(keep=[(0.2, 0.8)]),
+        Subject(drop=[at_other], nearest=True),
+    )
+    for seconds in (0.0, 0.04):
+        for subject in (dropped, kept, nearest):
+            subject.select(both(me, other), seconds)
+    for seconds in (0.08, 1.5, 3.0, 4.5):  # they stay there alone, longer than anyone has patience
+        for subject in (dropped, kept, nearest):
+            alpha = other.copy()
+            subject.select(alpha, seconds)
+            assert not alpha.any(), (subject, seconds)
+    blink = empty.copy()
+    dropped.select(blink, 4.54)
+    alpha = both(me, other)
+    dropped.select(alpha, 4.58)
+    assert np.array_equal(alpha, me)
+    alpha = both(me, other)
+    kept.select(alpha, 4.58)  # back after a while: the largest who isn't unwanted
+    assert np.array_equal(alpha, me)
+
+
+def test_only_the_one_who_was_dropped_is_there() -> None:
+    subject = Subject(drop=[(0.2, 0.9)])
+    for frame in range(5):
+        alpha = person(0, 60)
+        subject.select(alpha, frame / 25)
+        assert not alpha.any()
+
+
+def test_clicks_say_nothing_of_another_shot() -> None:
+    me, other = person(0, 60), person(100, 40)
+    for subject, expected in ((Subject(keep=[(120 / 160, 0.9)]), me), (Subject(drop=[(0.2, 0.9)]), both(me, other))):
+        subject.reset()  # before the first frame nothing is forgotten
+        alpha = both(me, other)
+        subject.select(alpha, 0.0)
+        assert np.array_equal(alpha, other)
+        subject.reset()
+        alpha = both(me, other)
+        subject.select(alpha, 0.04)
+        assert np.array_equal(alpha, expected)
 
 
 def test_who_is_gone_for_a_while_is_forgotten_and_a_blink_is_not() -> None:
@@ -134,9 +217,7 @@ def test_an_empty_room_and_a_change_of_shape_are_fine() -> None:
     assert np.array_equal(alpha, wanted)
 
 
-@pytest.mark.parametrize(
-    "options", [{"keep": [(0.5, 0.5)], "drop": [(0, 0)]}, {"keep": [(1.2, 0)]}, {"patience_s": -1.0}]
-)
+@pytest.mark.parametrize("options", [{"drop": [(0.5, -0.1)]}, {"keep": [(1.2, 0)]}, {"patience_s": -1.0}])
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Subject(**options)

@@ -22,6 +22,8 @@ def image(
     device: options.DeviceOption = ImageSettings.device,
     threads: options.Threads = ImageSettings.threads,
     refiner: options.RefinerOption = ImageSettings.refiner,
+    keep: options.Keep = None,
+    drop: options.Drop = None,
     edge_colors: options.EdgeColors = ImageSettings.edge_colors,
     quality: options.Quality = "normal",
     encoder_quality: Annotated[
@@ -50,6 +52,8 @@ def image(
         model_spec=model_spec,
         device=device,
         threads=threads,
+        keep=tuple(keep or ()),
+        drop=tuple(drop or ()),
         **options.by_quality(context, quality, BEST_IMAGE, refiner=refiner, edge_colors=edge_colors),
         encoder_quality=encoder_quality,
         max_megapixels=max_megapixels,
@@ -67,6 +71,8 @@ def image(
         # Plainly is what happens without one, at the picture's own depth and a tile at a time.
         refiner=None if settings.refiner == "upscale" else make_refiner(settings.refiner),
         edge_colors=settings.edge_colors,
+        keep=settings.keep,
+        drop=settings.drop,
         max_megapixels=settings.max_megapixels,
         overwrite=settings.overwrite,
         encoder_quality=settings.encoder_quality,

@@ -38,6 +38,13 @@ RefinerOption = Annotated[
 PeopleOption = Annotated[
     Literal["everyone", "nearest"], typer.Option("--people", help="Who stays: everyone, or only who is nearest.")
 ]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option("--keep", metavar="X,Y", help="Who stays: a point on them in the first picture; 320,240 or 50%,40%."),
+]
+Drop = Annotated[
+    list[str] | None, typer.Option("--drop", metavar="X,Y", help="Who goes, likewise. Both may be given several times.")
+]
 EdgeColors = Annotated[
     bool,
     typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmatte.clicks import Point
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32
 from rtmatte.refine.components import label_pieces
 
-Point: TypeAlias = tuple[float, float]
-"""x and y as shares of the picture's width and height."""
 Mask: TypeAlias = NDArray[np.bool_]
 
 _SOLID = 0.3
@@ -30,6 +29,9 @@ _REACH = 0.15
 """Of the subject's box, on each side of it."""
 _CORE = 0.35
 """Of the depth of a piece's middle: what is deeper than that is thick."""
+_MISS = 0.02
+"""Of the longer side: how far beside a piece a click still means it."""
+_MOST_TOLD = 4
 _LEAST_NEIGHBOUR = 0.1
 """Of the piece that both are part of."""
 
@@ -38,69 +40,106 @@ class Subject:
     """Follows the pieces that are wanted and sets the others to 0, at the model's resolution.
 
     Without clicks only the largest piece of the first frame is wanted: usually who sits nearest. `keep` wants the
-    pieces at these points instead, `drop` wants all but those. People side by side who touch are told apart then by the
-    narrow place between them. Pieces are followed by their overlap from frame to frame; where a wanted and an unwanted
-    one merge, each pixel goes with what was nearer to it a frame ago. When nothing wanted has been seen for
-    `patience_s`, the largest piece is the one from then on. Owned by one thread.
+    pieces at these points instead; `drop` alone wants all but those at its points, or, with `nearest`, the largest of
+    the others. A piece that is clicked by both is shared out: each pixel goes with the nearer click. People side by
+    side who touch are told apart before that by the narrow place between them. Pieces are followed by their overlap
+    from frame to frame; where a wanted and an unwanted one merge, each pixel goes with what was nearer to it a frame
+    ago. When nothing wanted has been seen for `patience_s`, the largest piece is the one from then on, but, after
+    clicks, none that wasn't wanted. In a new shot clicks mean nothing: the largest piece stays, or with `drop` alone
+    everyone. Owned by one thread.
 
-    Raises: `SettingsError` for points outside the picture, for both `keep` and `drop`, or a negative patience.
+    Raises: `SettingsError` for points outside the picture, or a negative patience.
     """
 
-    def __init__(self, *, keep: Sequence[Point] = (), drop: Sequence[Point] = (), patience_s: float = 1.0) -> None:
-        if keep and drop:
-            raise SettingsError("Expected points to keep or points to drop, got both.")
+    def __init__(
+        self,
+        *,
+        keep: Sequence[Point] = (),
+        drop: Sequence[Point] = (),
+        nearest: bool = False,
+        patience_s: float = 1.0,
+    ) -> None:
         for point in (*keep, *drop):
             if not (0 <= point[0] <= 1 and 0 <= point[1] <= 1):
                 raise SettingsError(f"Expected points as shares of width and height in 0..1, got {point}.")
         if not patience_s >= 0:
             raise SettingsError(f"Expected a patience of 0 s or more, got {patience_s!r}.")
         self._keep, self._drop = tuple(keep), tuple(drop)
+        self._others_welcome = bool(drop) and not keep and not nearest
         self._patience_s = patience_s
-        self.reset()
+        self._clicks_hold, self._was_clicked = bool(keep or drop), False
+        self._forget()
 
     def reset(self) -> None:
-        """Forgets whom it follows; the next frame is the first again."""
-        self._clicks_hold = bool(self._keep or self._drop)
+        """Forgets whom it follows: the next frame begins another shot, of which the clicks say nothing."""
+        if self._wanted is not None:
+            self._clicks_hold = self._was_clicked = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._wanted: Mask | None = None
-        self._unwanted: Mask = np.empty((0, 0), bool)
-        self._seen_s = 0.0
+        self._unwanted = self._last_unwanted = np.empty((0, 0), bool)
+        self._seen_s = self._unwanted_seen_s = 0.0
 
     def select(self, alpha: F32, seconds: float) -> None:
-        """Sets what isn't wanted to 0 in (h, w) float32 alpha, in place; `seconds` is the frame's time."""
+        """Sets what isn't wanted to 0 in (h, w) float32 alpha, in place; `seconds` is the frame's time.
+
+        Raises: `SettingsError` if there is nothing where the first frame was clicked; the hint says where something is.
+        """
         labels, sizes = label_pieces(alpha, above=_SOLID)
+        if self._clicks_hold:
+            self._refuse_clicks_on_nothing(labels, sizes)
         if sizes.size == 1:
             return
         if self._wanted is None or self._wanted.shape != alpha.shape or self._is_lost(labels, seconds):
             wanted, unwanted = self._choose(labels, sizes)
         else:
+            if not self._is_recent(self._unwanted_seen_s, seconds):
+                self._last_unwanted = np.zeros(alpha.shape, bool)
             wanted, unwanted = self._follow(self._wanted, labels, sizes)
-        if wanted.any():
+        if wanted.any() or self._wanted is None or self._others_welcome:
             self._seen_s = seconds
             self._wanted = wanted
         self._unwanted = unwanted
+        if unwanted.any() or self._last_unwanted.shape != alpha.shape:
+            self._last_unwanted, self._unwanted_seen_s = unwanted, seconds
         if unwanted.any():
             alpha[_nearer(unwanted, wanted)] = 0
 
     def _is_lost(self, labels: NDArray[np.int32], seconds: float) -> bool:
         assert self._wanted is not None
-        return not labels[self._wanted].any() and not 0 <= seconds - self._seen_s <= self._patience_s
+        if self._others_welcome:
+            return False
+        return not labels[self._wanted].any() and not self._is_recent(self._seen_s, seconds)
+
+    def _is_recent(self, then: float, seconds: float) -> bool:
+        return 0 <= seconds - then <= self._patience_s
+
+    def _refuse_clicks_on_nothing(self, labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> None:
+        for point in (*self._keep, *self._drop):
+            if not _label_at(labels, point):
+                raise SettingsError(
+                    f"Expected somebody or something in front at {_percent(point)}, got background.",
+                    hint=_whereabouts(labels, sizes),
+                )
 
     def _choose(self, labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> tuple[Mask, Mask]:
         """The wanted and the unwanted pixels of a first frame."""
         labels, sizes = _split_neighbours(labels, sizes)
-        verdict = np.zeros(sizes.size, bool)
         if self._clicks_hold:
-            clicked = [label for point in self._keep or self._drop if (label := _label_at(labels, point))]
-            verdict[clicked] = True
-            if self._drop:
-                verdict = ~verdict
-            self._clicks_hold = False
+            self._clicks_hold, self._was_clicked = False, True
+            labels = _shared_out(labels, self._keep, self._drop)
+            sizes = np.bincount(labels.ravel()).astype(np.float64)
+            candidates = np.zeros(sizes.size, bool) if self._keep else np.ones(sizes.size, bool)
+            candidates[_labels_at(labels, self._keep)] = True
+            candidates[_labels_at(labels, self._drop)] = False
+            all_of_them = bool(self._keep) or self._others_welcome
         else:
-            largest = 1 + int(np.argmax(sizes[1:]))
-            verdict[1:] = [
-                label == largest or _is_part(labels == label, labels == largest) for label in range(1, sizes.size)
-            ]
-        verdict[0] = False
+            candidates, all_of_them = np.ones(sizes.size, bool), self._others_welcome
+            if self._was_clicked and self._unwanted.shape == labels.shape:
+                candidates = 2 * np.bincount(labels[self._unwanted], minlength=sizes.size) < sizes
+        candidates[0] = False
+        verdict = candidates if all_of_them else _largest(labels, sizes, candidates)
         return verdict[labels], ~verdict[labels] & (labels > 0)
 
     def _follow(self, wanted_before: Mask, labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> tuple[Mask, Mask]:
@@ -111,9 +150,11 @@ class Subject:
         is_mine |= (mine > 0) & (mine >= others)
         is_theirs = others > _LEAST_SHARED * np.count_nonzero(self._unwanted)
         is_theirs |= (others > 0) & ~is_mine
+        back = np.bincount(labels[self._last_unwanted], minlength=sizes.size)
         for label in np.flatnonzero(~is_mine & ~is_theirs):
             if label:
-                is_mine[label] = bool(self._drop) or _is_part(labels == label, wanted_before)
+                welcome = self._others_welcome and not back[label]
+                is_mine[label] = welcome or _is_part(labels == label, wanted_before)
                 is_theirs[label] = not is_mine[label]
         is_mine[0] = is_theirs[0] = False
         wanted, unwanted = is_mine[labels], is_theirs[labels]
@@ -163,9 +204,76 @@ def _sides(thick: Mask) -> list[Mask]:
     return [side for side in (left, right) if side.any()]
 
 
+def _largest(labels: NDArray[np.int32], sizes: NDArray[np.float64], candidates: Mask) -> Mask:
+    """Of the candidates, by label: the largest one and its parts."""
+    verdict = np.zeros(sizes.size, bool)
+    if not candidates.any():
+        return verdict
+    largest = int(np.argmax(np.where(candidates, sizes, -1)))
+    for label in np.flatnonzero(candidates):
+        verdict[label] = label == largest or _is_part(labels == label, labels == largest)
+    return verdict
+
+
+def _shared_out(labels: NDArray[np.int32], keep: Sequence[Point], drop: Sequence[Point]) -> NDArray[np.int32]:
+    """Pieces that are clicked by both become two: what is nearer to a click to drop is one of its own."""
+    both = set(_labels_at(labels, keep)) & set(_labels_at(labels, drop))
+    if not both:
+        return labels
+    kept, dropped = (_marked(labels, clicks) for clicks in (keep, drop))
+    shared, nearer = labels.copy(), _nearer(dropped, kept)
+    for label in both:
+        shared[(labels == label) & nearer] = shared.max() + 1
+    return shared
+
+
+def _marked(labels: NDArray[np.int32], clicks: Sequence[Point]) -> Mask:
+    marked = np.zeros(labels.shape, bool)
+    for click in clicks:
+        marked[_cell_at(labels, click)] = True
+    return marked
+
+
+def _labels_at(labels: NDArray[np.int32], clicks: Sequence[Point]) -> list[int]:
+    return [_label_at(labels, click) for click in clicks]
+
+
 def _label_at(labels: NDArray[np.int32], point: Point) -> int:
+    """The label of the piece there or, within `_MISS`, next to it; else 0."""
+    row, column = _cell_at(labels, point)
+    reach = round(_MISS * max(labels.shape))
+    top, left = max(row - reach, 0), max(column - reach, 0)
+    near = labels[top : row + reach + 1, left : column + reach + 1]
+    rows, columns = np.nonzero(near)
+    if not rows.size:
+        return 0
+    closest = int(np.argmin(np.hypot(rows + top - row, columns + left - column)))
+    return int(near[rows[closest], columns[closest]])
+
+
+def _cell_at(labels: NDArray[np.int32], point: Point) -> tuple[int, int]:
     height, width = labels.shape
-    return int(labels[min(int(point[1] * height), height - 1), min(int(point[0] * width), width - 1)])
+    return min(int(point[1] * height), height - 1), min(int(point[0] * width), width - 1)
+
+
+def _whereabouts(labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> str:
+    """A sentence that says where there is something to click on: a point well within each of the largest pieces."""
+    if sizes.size == 1:
+        return "There is nobody and nothing in front on it."
+    inside = np.pad((labels > 0).view(np.uint8), 1)  # the picture's border is an edge as well
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1]
+    places = []
+    for label in 1 + np.argsort(-sizes[1:])[:_MOST_TOLD]:
+        row, column = np.unravel_index(int(np.argmax(np.where(labels == label, depth, -1))), labels.shape)
+        point = (float(column) + 0.5) / labels.shape[1], (float(row) + 0.5) / labels.shape[0]
+        share = np.count_nonzero(labels == label) / labels.size
+        places.append(f"{_percent(point)} ({share:.1%} of the picture)")
+    return f"There is something at {', '.join(places)}."
+
+
+def _percent(point: Point) -> str:
+    """As it can be given on the command line."""
+    return f"{point[0] * 100:.0f}%,{point[1] * 100:.0f}%"
 
 
 def _nearer(one: Mask, other: Mask) -> Mask:

@@ -45,8 +45,15 @@ class MattingChain:
     `estimate` hands on a copy, since the matter overwrites its own array while the next stage still reads.
     """
 
-    def __init__(self, matter: Matter, settings: MovingSettings, plate: CleanPlate | None = None) -> None:
-        """`plate` is a room that was learnt before; by default one is learnt, if the settings want it.
+    def __init__(
+        self,
+        matter: Matter,
+        settings: MovingSettings,
+        plate: CleanPlate | None = None,
+        subject: Subject | None = None,
+    ) -> None:
+        """`plate` is a room that was learnt before; by default one is learnt, if the settings want it. `subject` says
+        who stays, by default the settings do.
 
         Raises: what `read_image` raises, for the settings' photo of the room.
         """
@@ -56,7 +63,7 @@ class MattingChain:
         self._plate = plate or (CleanPlate() if settings.clean_plate else None)
         self._photo_bgr = None if settings.plate is None else read_image(settings.plate).reduced_bgr()
         self._components = Components()
-        self._subject = Subject() if settings.people == "nearest" else None
+        self._subject = subject or (Subject() if settings.people == "nearest" else None)
         self._colors = ForegroundColors() if settings.edge_colors else None
         self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
         self._cuts = SceneCutDetector()
@@ -81,13 +88,16 @@ class MattingChain:
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
 
-        Specks, holes and, if so chosen, bystanders are gone. An alpha that has the frame's size already, as recorded
-        mattes have, is left as it is.
+        Specks, holes and, if so chosen, bystanders are gone. Of an alpha that has the frame's size already, as recorded
+        mattes have, only bystanders are taken.
+
+        Raises: `SettingsError` if nobody is where the first frame was clicked.
         """
-        if matted.alpha.shape == shape_hw(matted.frame.picture):
-            return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
         if matted.cut:
             self._forget_refinement()
+        if matted.alpha.shape == shape_hw(matted.frame.picture):
+            self._select(matted)
+            return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
         if self._photo_bgr is not None:
             # In the frame's own size and colours, which weren't known before.
             self._plate = CleanPlate(Fitter("cover").make(self._photo_bgr, matted.frame.picture))
@@ -95,9 +105,12 @@ class MattingChain:
         if self._plate is not None:
             self._plate.correct(matted.frame, matted.alpha)
         self._components.clean(matted.alpha)
+        self._select(matted)
+        return self._refiner.refine(matted.frame, matted.alpha, out_u8, matted.small)
+
+    def _select(self, matted: Matted) -> None:
         if self._subject is not None:
             self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
-        return self._refiner.refine(matted.frame, matted.alpha, out_u8, matted.small)
 
     def clear_edges(self, matted: Matted, alpha_u8: U8) -> None:
         """Takes the old background out of the frame's colours wherever alpha is in between, in place."""

@@ -8,11 +8,12 @@ With two passes, the clip goes through the model before that; see runs/two_pass.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rtmatte import clicks
 from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.background import Background
@@ -27,6 +28,7 @@ from rtmatte.output.sink import Sink
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
+from rtmatte.refine.subject import Subject
 from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
@@ -63,6 +65,8 @@ def process_video(
     smoothing_s: float = VideoSettings.smoothing_s,
     refiner: RefinerName = VideoSettings.refiner,
     people: People = VideoSettings.people,
+    keep: Sequence[str] = VideoSettings.keep,
+    drop: Sequence[str] = VideoSettings.drop,
     edge_colors: bool = VideoSettings.edge_colors,
     clean_plate: bool = VideoSettings.clean_plate,
     plate: Path | None = VideoSettings.plate,
@@ -96,6 +100,8 @@ def process_video(
         smoothing_s=smoothing_s,
         refiner=refiner,
         people=people,
+        keep=tuple(keep),
+        drop=tuple(drop),
         edge_colors=edge_colors,
         clean_plate=clean_plate,
         plate=plate,
@@ -113,6 +119,7 @@ def process_video(
     with ExitStack() as stack:
         pool = PicturePool()
         clip = stack.enter_context(VideoFileSource(source, pool=pool))
+        subject = _subject(clip, settings)
         behind = None if settings.matte else open_background(settings.background, settings.fit)
         if behind is not None:
             stack.callback(behind.close)
@@ -134,7 +141,7 @@ def process_video(
             matter, learnt = SecondLook(alphas, matter, settings.smoothing_s), seen.plate
             settings = replace(settings, smoothing_s=0)
             tell.next_pass()
-        stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, tell)
+        stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, subject, tell)
     seconds = time.monotonic() - begun
     return Report(
         source=str(source),
@@ -183,6 +190,19 @@ def _refuse_writing_over_the_input(source: Path, target: Path) -> None:
         raise OutputExistsError(f"Input and output are the same file: {target}.", hint="Choose another name.")
 
 
+def _subject(clip: VideoFileSource, settings: VideoSettings) -> Subject | None:
+    """Who stays, where that was clicked."""
+    if not settings.keep and not settings.drop:
+        return None
+    width, height = clip.format.size_wh
+    displayed_wh = max(1, round(width * clip.format.sample_aspect_ratio)), height
+    return Subject(
+        keep=clicks.points(settings.keep, displayed_wh, option="--keep"),
+        drop=clicks.points(settings.drop, displayed_wh, option="--drop"),
+        nearest=settings.people == "nearest",
+    )
+
+
 def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: VideoSettings) -> Sink:
     if settings.matte:
         if settings.codec is not None:
@@ -216,13 +236,14 @@ def clip_stages(
     settings: VideoSettings,
     on_encoded: Callable[[Frame], None],
     learnt: CleanPlate | None = None,
+    subject: Subject | None = None,
 ) -> list[Stage]:
     """All that happens to a decoded frame, for `run_pipeline`: estimate, smooth, refine, composite, encode.
 
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
-    `learnt` is the room, if it was learnt before.
+    `learnt` is the room, if it was learnt before; `subject` says who stays, by default the settings do.
     """
-    chain = MattingChain(matter, settings, learnt)
+    chain = MattingChain(matter, settings, learnt, subject)
     compositor = Compositor(behind, light_wrap=settings.light_wrap)
 
     def refine(matted: Matted) -> _Refined:
@@ -257,6 +278,7 @@ def _run(
     pool: PicturePool,
     settings: VideoSettings,
     learnt: CleanPlate | None,
+    subject: Subject | None,
     tell: Callable[[int], None],
 ) -> tuple[list[StageTime], int]:
     """Runs every frame through; what each stage took, and how many frames there were."""
@@ -266,5 +288,5 @@ def _run(
         nonlocal frames
         frames += 1
 
-    stages = clip_stages(matter, behind, sink, pool, settings, encoded, learnt)
+    stages = clip_stages(matter, behind, sink, pool, settings, encoded, learnt, subject)
     return run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=tell), frames

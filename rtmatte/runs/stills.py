@@ -6,7 +6,7 @@ Every full-size array is 8 or 16 bits; anything wider exists for one tile at a t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rtmatte import clicks
 from rtmatte.capture.image import DEFAULT_MAX_MEGAPIXELS, Still, read_image, still_from_pil
 from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
@@ -25,6 +26,7 @@ from rtmatte.matting.matter import Matter
 from rtmatte.output.image import Pixels, check_target, write_image
 from rtmatte.refine.closed_form import foreground_multi_level
 from rtmatte.refine.refiner import Refiner
+from rtmatte.refine.subject import Subject
 
 _TILE_PIXELS = 1 << 20
 
@@ -47,6 +49,8 @@ def process_image(
     background: Background | None = None,
     refiner: Refiner | None = None,
     edge_colors: bool = False,
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
     max_megapixels: float | None = DEFAULT_MAX_MEGAPIXELS,
     overwrite: bool = False,
     encoder_quality: int | None = None,
@@ -55,16 +59,16 @@ def process_image(
 
     Depth, colour profile, EXIF and resolution are kept as far as the format can; alpha that the picture has already is
     multiplied in. `background` None leaves it transparent. `refiner` brings alpha to the picture's size, by default
-    plainly; `edge_colors` puts the foreground's own colours where alpha is in between. `encoder_quality`, 1 to 100, is
-    for JPEG and makes WebP lossy.
+    plainly; `edge_colors` puts the foreground's own colours where alpha is in between. `keep` and `drop` are points of
+    the upright picture, as of `ImageSettings`. `encoder_quality`, 1 to 100, is for JPEG and makes WebP lossy.
 
-    Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one;
-    RuntimeNotInstalledError for `edge_colors` without the extra `quality`.
+    Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one; SettingsError for a
+    point that isn't on anything; RuntimeNotInstalledError for `edge_colors` without the extra `quality`.
     """
     started = time.perf_counter()
     check_target(target, with_alpha=background is None, overwrite=overwrite)
     still = read_image(source, max_megapixels=max_megapixels)
-    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors)
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, keep=keep, drop=drop)
     notices = write_image(
         target,
         still.image,
@@ -86,22 +90,26 @@ def remove_background(
     matter: Matter | None = None,
     refiner: Refiner | None = None,
     edge_colors: bool = False,
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> U8:
     """Takes the background out of a picture: a path, a Pillow image, or an array.
 
     Arrays are uint8 and in RGB order, as everywhere outside OpenCV: (H, W, 3), (H, W, 4) with straight alpha, or grey
     (H, W). Returns a new (H, W, 4) uint8 RGBA array: straight alpha, black where it is 0; with a `background`, opaque.
     Files and Pillow images are turned upright; values stay in the picture's own colour space. The model is loaded by
-    every call; for many pictures hand in a `matter`. `refiner` and `edge_colors` as of `process_image`.
+    every call; for many pictures hand in a `matter`. `refiner`, `edge_colors`, `keep` and `drop` as of
+    `process_image`.
 
-    Raises: what `read_image` raises; UnreadableInputError for an array of another shape or type; ModelError.
+    Raises: what `read_image` raises; UnreadableInputError for an array of another shape or type; ModelError;
+    SettingsError for a point that isn't on anything.
     """
     still = _to_8_bits(_still_of(image))
     if matter is None:
         from rtmatte.matting.load import load_matter
 
         matter = load_matter(model)
-    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors)
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, keep=keep, drop=drop)
     if background is not None:
         alpha = np.full_like(alpha, 255)
     rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
@@ -110,14 +118,24 @@ def remove_background(
 
 
 def _matte(
-    still: Still, matter: Matter, background: Background | None, refiner: Refiner | None, *, edge_colors: bool
+    still: Still,
+    matter: Matter,
+    background: Background | None,
+    refiner: Refiner | None,
+    *,
+    edge_colors: bool,
+    keep: Sequence[str],
+    drop: Sequence[str],
 ) -> Pixels:
     """The picture's alpha at its own size and depth; clears the picture's edges and composites it, in place, if wanted.
 
     The 8-bit twin of a 16-bit picture is gone when it returns: the encoder wants memory next.
     """
     frame = _frame_of(still)
-    alpha = _full_size_alpha(_refined(frame, _estimated(frame, matter), refiner), still)
+    estimated = _estimated(frame, matter)
+    if keep or drop:
+        estimated = _selected(estimated, still.size_wh, keep, drop)
+    alpha = _full_size_alpha(_refined(frame, estimated, refiner), still)
     behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
     if edge_colors:
         _clear_edges(still, alpha)
@@ -156,6 +174,16 @@ def _estimated(frame: Frame, matter: Matter) -> F32:
     alpha = matter.estimate(frame)
     if alpha.ndim != 2 or not alpha.size or not np.isfinite(alpha).all():
         raise ModelOutputError(f"{matter.name}: expected a finite (h, w) alpha, got {alpha.dtype} {alpha.shape}.")
+    return alpha
+
+
+def _selected(estimated: F32, size_wh: tuple[int, int], keep: Sequence[str], drop: Sequence[str]) -> F32:
+    """A copy of alpha, without what wasn't to be kept."""
+    subject = Subject(
+        keep=clicks.points(keep, size_wh, option="--keep"), drop=clicks.points(drop, size_wh, option="--drop")
+    )
+    alpha = np.array(np.clip(estimated, 0, 1), np.float32)
+    subject.select(alpha, 0.0)
     return alpha
 
 
