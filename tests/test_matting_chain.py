@@ -13,6 +13,7 @@ import pytest
 from rtmatte.color import bgr_into_i420
 from rtmatte.errors import InputNotFoundError
 from rtmatte.frame import F32, I420, Frame
+from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.settings import MovingSettings
@@ -65,6 +66,36 @@ def test_an_alpha_of_the_frames_size_is_only_rounded() -> None:
     alpha = np.random.default_rng(2).random((96, 160), np.float32)
     chain = MattingChain(FunctionMatter(lambda _frame: alpha), MovingSettings(smoothing_s=0, clean_plate=True))
     assert np.array_equal(_run(chain, [_frame(0)]), np.floor(alpha * 255 + 0.5))
+
+
+def test_an_alpha_of_the_frames_size_is_smoothed_in_bytes_as_in_floats() -> None:
+    """A soft edge that moves on, with noise; the planes are the pool's."""
+
+    def model(frame: Frame) -> F32:
+        ramp = (np.arange(160) - 50 - 4 * frame.index) / 20 + np.random.default_rng(frame.index).normal(
+            0, 0.05, (96, 160)
+        )
+        return np.clip(ramp, 0, 1).astype(np.float32)
+
+    pool = PicturePool()
+    chains = [MattingChain(FunctionMatter(model), MovingSettings(), pool=given) for given in (None, pool)]
+    smoothed = 0
+    for frame in [_frame(n) for n in range(12)]:
+        floats_u8, bytes_u8 = (chain.refine(chain.smooth(chain.estimate(frame))) for chain in chains)
+        assert np.abs(floats_u8.astype(int) - bytes_u8).max() <= 1
+        smoothed = max(smoothed, int(np.abs(floats_u8 - 255 * model(frame)).max()))
+        pool.release_alpha(bytes_u8)
+    assert smoothed > 10
+    assert pool.allocated == 1
+
+
+def test_an_alpha_that_loses_somebody_stays_in_floats() -> None:
+    pool = PicturePool()
+    alpha = np.random.default_rng(2).random((96, 160), np.float32)
+    for settings, planes in ((MovingSettings(people="nearest"), 0), (MovingSettings(), 1)):
+        matted = MattingChain(FunctionMatter(lambda _frame: alpha), settings, pool=pool).estimate(_frame(0))
+        assert (matted.alpha_u8 is not None) is (planes == 1)
+        assert pool.allocated == planes
 
 
 def test_the_plate_is_asked_only_if_wanted_and_forgotten_at_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
-from rtmatte.frame import F32, I420, U8, Frame
+from rtmatte.frame import F32, I420, U8, Frame, picture_size_wh
 from rtmatte.matting.matter import Matter
+from rtmatte.pool import PicturePool
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.components import Components
@@ -24,6 +25,7 @@ from rtmatte.temporal.scene_cut import SceneCutDetector
 
 LETS_GO_AT = 0.5
 """From this difference between alpha and its average on, it is motion; see docs/design.md for the figures."""
+_NOTHING: F32 = np.empty((0, 0), np.float32)
 
 
 @dataclass(slots=True)
@@ -31,12 +33,15 @@ class Matted:
     """A frame with its alpha, (h, w) float32 at the matter's resolution, on their way between stages.
 
     `cut`: the frame begins a new shot. `small`: the frame's `SmallPlanes`, from the first stage on that wants them.
+    `alpha_u8`: alpha at frame size, where the matter gives it in that and a chain has rounded it already; `alpha` is
+    empty then.
     """
 
     frame: Frame
     alpha: F32
     cut: bool = False
     small: U8 | None = None
+    alpha_u8: U8 | None = None
 
 
 class MattingChain:
@@ -51,9 +56,11 @@ class MattingChain:
         settings: MovingSettings,
         plate: CleanPlate | None = None,
         subject: Subject | None = None,
+        pool: PicturePool | None = None,
     ) -> None:
         """`plate` is a room that was learnt before; by default one is learnt, if the settings want it. `subject` says
-        who stays, by default the settings do.
+        who stays, by default the settings do. With a `pool`, an alpha that has the frame's size already is handed on in
+        bytes, in a plane of the pool that whoever comes last releases, unless somebody is to be left out of it.
 
         Raises: what `read_image` raises, for the settings' photo of the room.
         """
@@ -68,14 +75,22 @@ class MattingChain:
         self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
         self._cuts = SceneCutDetector()
         self._small = SmallPlanes()
+        self._pool = pool if self._subject is None else None
 
     def estimate(self, frame: Frame) -> Matted:
         """Alpha as the model sees it."""
-        return Matted(frame, self.matter.estimate(frame).copy())
+        alpha = self.matter.estimate(frame)
+        if self._pool is None or alpha.shape != shape_hw(frame.picture):
+            return Matted(frame, alpha.copy())
+        rounded_u8 = self._quantizing.refine(frame, alpha, self._pool.acquire_alpha(picture_size_wh(frame.picture)))
+        return Matted(frame, _NOTHING, alpha_u8=rounded_u8)
 
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place."""
         self.find_cut(matted)
+        if matted.alpha_u8 is not None:
+            self._smoother.apply_to_bytes(matted.alpha_u8, matted.frame.pts_seconds, cut=matted.cut)
+            return matted
         np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
         return matted
 
@@ -87,6 +102,7 @@ class MattingChain:
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
+        `matted.alpha_u8`, if there is one, is it.
 
         Specks, holes and, if so chosen, bystanders are gone. Of an alpha that has the frame's size already, as recorded
         mattes have, only bystanders are taken.
@@ -95,6 +111,8 @@ class MattingChain:
         """
         if matted.cut:
             self._forget_refinement()
+        if matted.alpha_u8 is not None:
+            return matted.alpha_u8
         if matted.alpha.shape == shape_hw(matted.frame.picture):
             self._select(matted)
             return self._quantizing.refine(matted.frame, matted.alpha, out_u8)

@@ -243,11 +243,14 @@ def clip_stages(
     `on_encoded` is called in the encoding thread with every frame that the sink has; its picture is the pool's again.
     `learnt` is the room, if it was learnt before; `subject` says who stays, by default the settings do.
     """
-    chain = MattingChain(matter, settings, learnt, subject)
+    chain = MattingChain(matter, settings, learnt, subject, pool)
     compositor = Compositor(behind, light_wrap=settings.light_wrap)
 
     def refine(matted: Matted) -> _Refined:
-        return _Refined(matted, chain.refine(matted, pool.acquire_alpha(picture_size_wh(matted.frame.picture))))
+        alpha_u8 = matted.alpha_u8
+        if alpha_u8 is None:
+            alpha_u8 = pool.acquire_alpha(picture_size_wh(matted.frame.picture))
+        return _Refined(matted, chain.refine(matted, alpha_u8))
 
     def composite(refined: _Refined) -> _Refined:
         chain.clear_edges(refined.matted, refined.alpha_u8)

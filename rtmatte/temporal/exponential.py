@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from rtmatte.errors import SettingsError
-from rtmatte.frame import F32
-from rtmatte.temporal import kernels
+from rtmatte.frame import F32, U8
+from rtmatte.temporal import byte_kernels, kernels
+from rtmatte.temporal.byte_kernels import REACH, ROWS, TILE
 
 _GAP_SECONDS = 0.5
 _MOTION_SIGMA = 1.0
@@ -47,30 +48,69 @@ class ExponentialFilter:
         self._gap = gap_seconds
         self._state: F32 | None = None
         self._difference: F32 = np.empty((0, 0), np.float32)
+        self._bytes: _Bytes | None = None
         self._last_seconds = 0.0
 
     def apply(self, alpha: F32, pts_seconds: Fraction | float, *, cut: bool = False) -> F32:
         """The smoothed alpha of the frame at that time: (h, w) float32, owned by the filter until the next call."""
-        seconds = float(pts_seconds)
-        elapsed = seconds - self._last_seconds
-        self._last_seconds = seconds
+        weight = self._weight(float(pts_seconds), cut)
         if self._time_constant == 0:
             return alpha
         if self._state is None or self._state.shape != alpha.shape:
             self._state = alpha.copy()
             self._difference = np.empty_like(self._state)
-        elif cut or not 0 <= elapsed <= self._gap:
+        elif weight is None:
             np.copyto(self._state, alpha)
+        elif self._lets_go_at is None:
+            cv2.addWeighted(alpha, weight, self._state, 1 - weight, 0, dst=self._state)
         else:
-            weight = -math.expm1(-elapsed / self._time_constant)
-            if self._lets_go_at is None:
-                cv2.addWeighted(alpha, weight, self._state, 1 - weight, 0, dst=self._state)
-            else:
-                cv2.absdiff(alpha, self._state, dst=self._difference)
-                cv2.GaussianBlur(self._difference, (0, 0), _MOTION_SIGMA, dst=self._difference)
-                kernels.follow(self._state, alpha, self._difference, weight, self._lets_go_at)
+            cv2.absdiff(alpha, self._state, dst=self._difference)
+            cv2.GaussianBlur(self._difference, (0, 0), _MOTION_SIGMA, dst=self._difference)
+            kernels.follow(self._state, alpha, self._difference, weight, self._lets_go_at)
         return self._state
+
+    def apply_to_bytes(self, alpha_u8: U8, pts_seconds: Fraction | float, *, cut: bool = False) -> None:
+        """As `apply`, within a code value, in place: (H, W) uint8, 255 = 1. For alpha of the frame's size.
+
+        Both have a past of their own; only one of them is used for a clip.
+        """
+        weight = self._weight(float(pts_seconds), cut)
+        if self._time_constant == 0:
+            return
+        if self._bytes is None or self._bytes.shown.shape != alpha_u8.shape:
+            self._bytes = _Bytes(alpha_u8.shape)
+            weight = None
+        b = self._bytes
+        if weight is None:
+            np.copyto(b.shown, alpha_u8)
+            b.fraction.fill(128)
+        else:
+            lets_go_at = math.inf if self._lets_go_at is None else self._lets_go_at
+            byte_kernels.follow_bytes(
+                alpha_u8, b.shown, b.fraction, b.window, b.restless, b.counts, b.scratch, weight, lets_go_at
+            )
+
+    def _weight(self, seconds: float, cut: bool) -> float | None:
+        """How much the alpha of that time weighs; None: it begins a new past."""
+        elapsed, self._last_seconds = seconds - self._last_seconds, seconds
+        if cut or self._time_constant == 0 or not 0 <= elapsed <= self._gap:
+            return None
+        return -math.expm1(-elapsed / self._time_constant)
 
     def reset(self) -> None:
         """Forgets the past."""
         self._state = None
+        self._bytes = None
+
+
+class _Bytes:
+    """The past of an alpha in bytes, and scratch, as `follow_bytes` wants them."""
+
+    def __init__(self, shape_hw: tuple[int, ...]) -> None:
+        tiles, width = math.ceil(shape_hw[1] / TILE), shape_hw[1] + 2 * REACH
+        self.shown: U8 = np.empty(shape_hw, np.uint8)
+        self.fraction: U8 = np.empty(shape_hw, np.uint8)
+        self.window = np.empty((ROWS, width), np.uint16)
+        self.restless: U8 = np.empty((ROWS + 1, tiles), np.uint8)
+        self.counts: U8 = np.empty(tiles, np.uint8)
+        self.scratch = np.empty((2, width), np.uint16)
