@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
+_STAT = Path("/proc/stat")
 
 
 def usable_cores() -> int:
@@ -24,3 +25,17 @@ def resident_bytes() -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def busy_seconds(stat: Path = _STAT) -> float | None:
+    """Processor time that all programs together have used on the cores that this process may use; None: not told."""
+    if not stat.exists() or not hasattr(os, "sched_getaffinity"):
+        return None
+    ticks = 0
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    for line in stat.read_text().splitlines():
+        name, *columns = line.split()
+        if name in mine:
+            user, nice, system, _idle, _waiting, *rest = map(int, columns[:8])
+            ticks += user + nice + system + sum(rest)
+    return ticks / os.sysconf("SC_CLK_TCK")

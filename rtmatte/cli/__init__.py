@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from rtmatte.cli import bench, cameras, demo, doctor, image, models, video, webcam
+from rtmatte.cli import bench, cameras, demo, doctor, image, models, tune, video, webcam
 from rtmatte.cli.speaking import say_errors
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("webcam")(webcam.webcam)
 app.command("video")(video.video)
 app.command("image")(image.image)
 app.command("bench")(bench.bench)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from rtmatte.errors import SettingsError
 
 Input = Annotated[Path, typer.Argument(help="The file to read.", show_default=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; its extension chooses the format.")]
@@ -23,6 +26,24 @@ FitOption = Annotated[
     Literal["cover", "contain", "stretch"], typer.Option("--fit", help="How a background file fills the frame.")
 ]
 Model = Annotated[str, typer.Option("--model", help="A name of 'rtmatte models list', or your own .onnx file.")]
+LiveModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="auto (the best that keeps up: 'rtmatte tune'), a name of 'rtmatte models list', or your own .onnx file.",
+    ),
+]
+TargetRate = Annotated[
+    float,
+    typer.Option(
+        "--target-fps", "--fps", help="Frames a second: asked of the camera, and what model and masks are chosen for."
+    ),
+]
+WhenSlowOption = Annotated[
+    Literal["auto", "drop", "propagate"],
+    typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
+]
+MaxCpu = Annotated[float | None, typer.Option("--max-cpu", metavar="PERCENT", help="Of all cores together.")]
 ModelSpec = Annotated[
     Path | None,
     typer.Option("--model-spec", help="What your own model eats and gives, as TOML [default: NAME.toml beside it]."),
@@ -68,6 +89,14 @@ Quality = Annotated[
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+
+
+def size_wh(text: str) -> tuple[int, int]:
+    """Raises: `SettingsError` for what isn't WIDTHxHEIGHT."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    if match is None:
+        raise SettingsError(f"--size: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
+    return int(match[1]), int(match[2])
 
 
 def by_quality(context: typer.Context, quality: str, best: Mapping[str, Any], **values: Any) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.errors import SettingsError
 from rtmatte.settings import LiveSettings
 
 if TYPE_CHECKING:
@@ -39,9 +37,7 @@ def webcam(
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Size of the picture [default: 1280x720].")
     ] = None,
-    fps: Annotated[float, typer.Option("--fps", help="Frames a second to ask of the camera.")] = (
-        LiveSettings.frame_rate_requested
-    ),
+    fps: options.TargetRate = LiveSettings.frame_rate_requested,
     output: Annotated[
         str, typer.Option("--output", help="The virtual camera: auto, a device such as /dev/video10, or null.")
     ] = LiveSettings.output,
@@ -63,17 +59,12 @@ def webcam(
     clean_plate: options.CleanPlate = LiveSettings.clean_plate,
     plate: options.Plate = LiveSettings.plate,
     light_wrap: options.LightWrap = LiveSettings.light_wrap,
-    when_slow: Annotated[
-        Literal["auto", "drop", "propagate"],
-        typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
-    ] = LiveSettings.when_slow,
+    when_slow: options.WhenSlowOption = LiveSettings.when_slow,
     away_after: Annotated[
         float | None,
         typer.Option("--away-after", metavar="SECONDS", help="A 'be right back' card once nobody was there so long."),
     ] = LiveSettings.away_after_s,
-    max_cpu: Annotated[
-        float | None, typer.Option("--max-cpu", metavar="PERCENT", help="Of all cores together.")
-    ] = LiveSettings.max_cpu_percent,
+    max_cpu: options.MaxCpu = LiveSettings.max_cpu_percent,
     idle: Annotated[
         bool, typer.Option("--idle/--no-idle", help="Rest while no program reads the virtual camera.")
     ] = LiveSettings.idle,
@@ -84,7 +75,7 @@ def webcam(
         int | None, typer.Option("--metrics-port", help="Serve the counters to Prometheus on this port of 127.0.0.1.")
     ] = LiveSettings.metrics_port,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after so long.")] = None,
-    model: options.Model = LiveSettings.model,
+    model: options.LiveModel = LiveSettings.model,
     model_spec: options.ModelSpec = LiveSettings.model_spec,
     device: options.DeviceOption = LiveSettings.device,
     threads: options.Threads = LiveSettings.threads,
@@ -103,7 +94,7 @@ def webcam(
     settings = LiveSettings(
         camera=camera,
         loop=loop,
-        size_wh=None if size is None else _size_wh(size),
+        size_wh=None if size is None else options.size_wh(size),
         frame_rate_requested=fps,
         output=output,
         backgrounds=tuple(background),
@@ -140,13 +131,6 @@ def webcam(
             speaking.say(text)
 
 
-def _size_wh(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
-    if match is None:
-        raise SettingsError(f"--size: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
-    return int(match[1]), int(match[2])
-
-
 class _StatusLine:
     """One line that is written over, on a terminal; elsewhere a line whenever what is shown changes."""
 
@@ -156,6 +140,7 @@ class _StatusLine:
         self._seconds = seconds
         self._rewrites = sys.stderr.isatty()
         self._told = ""
+        self._chosen = ""
 
     def show(self, status: LiveStatus) -> None:
         if self._seconds is not None and status.seconds >= self._seconds:
@@ -165,6 +150,10 @@ class _StatusLine:
         if not self._told:
             width, height = status.size_wh
             speaking.say(f"{status.camera} ({status.camera_detail}) to {status.output}, {width}x{height}. Ctrl-C ends.")
+        if status.chosen != self._chosen:
+            self.clear()
+            speaking.say(f"chosen: {status.chosen}")
+            self._chosen = status.chosen
         event = _event_of(status)
         if event != self._told:
             self.clear()

@@ -53,6 +53,11 @@ class RuntimeInfo:
     providers: tuple[str, ...]
 
 
+def default_threads() -> int:
+    """How many threads a model gets on the CPU if nobody says: one for each usable core, at most 8."""
+    return min(usable_cores(), _MOST_THREADS)
+
+
 def check_runtime() -> RuntimeInfo:
     """Which onnxruntime is installed. Imports it.
 
@@ -144,7 +149,7 @@ class OnnxSession:
         if threads is not None and threads < 1:
             raise SettingsError(f"expected at least one thread, got {threads}")
         distribution, runtime = _import_runtime()
-        threads = threads or min(usable_cores(), _MOST_THREADS)
+        threads = threads or default_threads()
         self._session: Any = None
         self.provider_reason = "the CPU was asked for"
         if device != "cpu":

@@ -55,6 +55,7 @@ class Composer:
         pool: PicturePool,
         settings: LiveSettings,
         *,
+        policy: MaskPolicy,
         size_wh: tuple[int, int],
         color: ColorTags,
         cap: CpuCap,
@@ -69,7 +70,7 @@ class Composer:
         self.ended = False
         self.error: BaseException | None = None
         self.actions: SimpleQueue[Action] = SimpleQueue()
-        self.policy = MaskPolicy(settings.when_slow, settings.frame_rate_requested)
+        self.policy = policy
         self.masks: Masks | None = None
         self._camera = camera
         self._load = load

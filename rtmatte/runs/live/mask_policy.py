@@ -7,7 +7,7 @@ from typing import Protocol
 from rtmatte.settings import WhenSlow
 from rtmatte.stats import RecentLatency
 
-_TOO_SLOW, _FAST_ENOUGH = 0.9, 0.45
+TOO_SLOW, _FAST_ENOUGH = 0.9, 0.45
 """Shares of the camera's interval: of a whole frame's work with own masks, and of the model's alone while carried."""
 _LEAST_FRAMES = 5
 _LEAST_SECONDS = 10.0
@@ -29,6 +29,11 @@ class MaskPolicy:
         self._interval_ms = 1e3 / frame_rate
         self._changed_at = float("-inf")
 
+    def begin(self, *, carries: bool) -> None:
+        """With which masks to begin, if the user left it open; from then on what is measured decides."""
+        if self._auto:
+            self.carries = carries
+
     def reconsider(self, busy: RecentLatency, masks: HasTimes | None, now: float) -> bool:
         """Whether the choice has just changed, at `now` on a steady clock.
 
@@ -37,7 +42,7 @@ class MaskPolicy:
         if not self._auto or masks is None:
             return False
         if not self.carries:
-            slow = busy.count >= _LEAST_FRAMES and busy.percentile_ms(50) > _TOO_SLOW * self._interval_ms
+            slow = busy.count >= _LEAST_FRAMES and busy.percentile_ms(50) > TOO_SLOW * self._interval_ms
             change = slow
         else:
             fast = (

@@ -19,7 +19,6 @@ from threading import Event
 
 from rtmatte.capture.camera import Camera
 from rtmatte.capture.open_camera import open_camera
-from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.output.fake_virtual_camera import CountingCamera
 from rtmatte.output.live_sink import LiveSink
@@ -29,10 +28,12 @@ from rtmatte.pool import PicturePool
 from rtmatte.runs.live.composer import PAUSED, Composer
 from rtmatte.runs.live.cpu_cap import CpuCap
 from rtmatte.runs.live.keys import ACTION_OF_KEY, HELP
+from rtmatte.runs.live.mask_policy import MaskPolicy
 from rtmatte.runs.live.recorders import open_recorders
 from rtmatte.runs.live.scenery import Scenery
-from rtmatte.runs.live.sender import Sender
+from rtmatte.runs.live.sender import Sender, Withheld
 from rtmatte.runs.live.status import LiveStatus, StatusReader
+from rtmatte.runs.live.tuned_model import TunedModel
 from rtmatte.settings import LiveSettings
 
 _USUAL_SIZE_WH = (1280, 720)
@@ -55,6 +56,9 @@ def run_live(
     `camera`, `output` and `matter` replace what the settings name; each is called to make one: `output` with the size
     of the picture, again after the device was lost; `matter` again after it failed. `on_status` is called about twice
     a second from this thread, which has to be the main one with `settings.preview`.
+
+    Without `matter` and unless the settings leave nothing open, the composing thread first measures which model, with
+    how many threads and whose masks, keeps up here: five seconds at most, once a machine (`rtmatte.runs.tune`).
 
     Raises: `SettingsError`, `InputError` (no such camera, no permission, a background that can't be read),
     `VirtualCameraError`, `ModelError`, before anything was shown; later only what is wrong with the program itself.
@@ -82,27 +86,30 @@ def run_live(
             may_idle=settings.idle and window is None,
         )
         stack.callback(sender.close)
-        cap = CpuCap(settings.max_cpu_percent)
+        policy = MaskPolicy(settings.when_slow, settings.frame_rate_requested)
+        leaving = Event()
+        tuned = TunedModel(
+            settings,
+            size_wh,
+            policy,
+            tell=lambda reason: _withhold(sender, Withheld(scenery.card(PAUSED), reason)),
+            should_stop=leaving.is_set,
+        )
         composer = Composer(
             source,
-            matter
-            or partial(
-                load_matter,
-                settings.model,
-                model_spec=settings.model_spec,
-                device=settings.device,
-                threads=cap.threads(settings.threads),
-            ),
+            matter or tuned,
             scenery,
             sender,
             pool,
             settings,
+            policy=policy,
             size_wh=size_wh,
             color=VIRTUAL_CAMERA_COLOR,
-            cap=cap,
+            cap=CpuCap(settings.max_cpu_percent),
         )
         stack.callback(composer.close)
-        reader = StatusReader(source, composer, sender, size_wh)
+        stack.callback(leaving.set)
+        reader = StatusReader(source, composer, sender, size_wh, chosen=lambda: tuned.told)
         told_at = 0.0
         while not stop.is_set():
             if window is not None:
@@ -123,6 +130,11 @@ def run_live(
         status = reader.read()
         recorders.record(status)
     return status
+
+
+def _withhold(sender: Sender, why: Withheld) -> None:
+    """Before the first composite: nothing that must be given back can be in the slot."""
+    sender.slot.put(why)
 
 
 def _granted_size_wh(camera: Camera, stop: Event) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,8 +21,9 @@ class LiveStatus:
     "carried" (by optical flow in between). `frame_rate_captured` and `frame_rate_sent` are measured since the status
     before, `latency_ms_*` over the last seconds from capture to the device's having it, `overhead_ms_p95` without the
     model. `dropped` were replaced by newer frames before anybody took them, `replaced` after compositing. `cards`
-    counts safe frames. `fault` is the last one's text. `readers`: whether a program reads the virtual camera, as far as
-    the system tells. `memory_bytes` is None where the system doesn't tell.
+    counts safe frames. `chosen` says what this machine was found fit for, "" until then or if nothing was to choose.
+    `fault` is the last one's text. `readers`: whether a program reads the virtual camera, as far as the system tells.
+    `memory_bytes` is None where the system doesn't tell.
     """
 
     seconds: float
@@ -35,6 +37,7 @@ class LiveStatus:
     background: str
     model: str
     provider: str
+    chosen: str
     masks: str
     watched: bool
     paused: bool
@@ -65,7 +68,16 @@ class LiveStatus:
 class StatusReader:
     """Reads the counters of a run's threads. Owned by one thread; rates are since the reading before."""
 
-    def __init__(self, camera: Camera, composer: Composer, sender: Sender, size_wh: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        composer: Composer,
+        sender: Sender,
+        size_wh: tuple[int, int],
+        *,
+        chosen: Callable[[], str],
+    ) -> None:
+        self._chosen = chosen
         self._camera = camera
         self._composer = composer
         self._sender = sender
@@ -94,6 +106,7 @@ class StatusReader:
             background=composer.background_name,
             model=composer.model,
             provider=composer.provider,
+            chosen=self._chosen(),
             masks="carried" if composer.policy.carries else "own",
             watched=sender.watched,
             paused=composer.paused,

@@ -1,0 +1,116 @@
+"""rtmatte tune"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtmatte.cli import options, speaking
+from rtmatte.settings import LiveSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rtmatte.runs.tune.tuner import Tuning
+
+_LEAST_WIDTH = 140
+_USUAL_SIZE = "1280x720"
+
+
+def tune(
+    fps: options.TargetRate = LiveSettings.frame_rate_requested,
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the picture.")] = _USUAL_SIZE,
+    model: options.LiveModel = LiveSettings.model,
+    model_spec: options.ModelSpec = LiveSettings.model_spec,
+    device: options.DeviceOption = LiveSettings.device,
+    threads: options.Threads = LiveSettings.threads,
+    when_slow: options.WhenSlowOption = LiveSettings.when_slow,
+    max_cpu: options.MaxCpu = LiveSettings.max_cpu_percent,
+    again: Annotated[bool, typer.Option("--again", help="Measure, although there are kept measurements.")] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show what 'rtmatte webcam' chooses on this machine, and the table that it decides from.
+
+    rtmatte tune --target-fps 60
+
+    Measured once, in five seconds at most, on drawn frames with the run's own stages; kept for this machine and
+    version.
+    """
+    from rtmatte.runs.tune.tuner import tune as run_tune
+
+    settings = LiveSettings(
+        frame_rate_requested=fps,
+        size_wh=options.size_wh(size),
+        model=model,
+        model_spec=model_spec,
+        device=device,
+        threads=threads,
+        when_slow=when_slow,
+        max_cpu_percent=max_cpu,
+    )
+    assert settings.size_wh is not None
+
+    def before_measuring() -> None:
+        if not quiet:
+            speaking.say("measuring, five seconds at most")
+
+    found = run_tune(settings, settings.size_wh, again=again, everything=True, before_measuring=before_measuring)
+    if json:
+        speaking.print_json(found.as_dict())
+    else:
+        _print(found)
+    if not quiet:
+        for notice in found.notices:
+            speaking.say(f"note: {notice}")
+
+
+def _print(found: Tuning) -> None:
+    from rich.console import Console
+
+    from rtmatte.runs.tune.words import target_line, when
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LEAST_WIDTH)
+    width, height = found.size_wh
+    console.print(f"{target_line(found.target)} at {width}x{height}, {when(found.kept, found.seconds)}", markup=False)
+    console.print(_table(found))
+    console.print(f"chosen: {found.summary}", markup=False)
+
+
+def _table(found: Tuning) -> Table:
+    from rich.table import Table
+
+    from rtmatte.runs.tune.quality import MAD
+    from rtmatte.runs.tune.words import masks_of, verdict
+
+    table = Table(caption="MAD x1e3: expected error of the matte, smaller is better; see docs/quality.md")
+    for head in ("model", "net sees", "precision", "device"):
+        table.add_column(head)
+    for head in ("threads", "masks", "net ms\np50/p95", "net alone\nfps", "a frame\nms", "MAD"):
+        table.add_column(head, justify="right")
+    table.add_column("verdict")
+    for row in sorted(found.rows, key=lambda row: (row.measured is None, row.mad)):
+        candidate, took = row.candidate, row.measured
+        times = ("", "", "")
+        if took is not None:
+            times = (
+                f"{took.estimate_ms_p50:.1f}/{took.estimate_ms_p95:.1f}",
+                f"{1e3 / took.estimate_ms_p50:.0f}",
+                f"{took.frame_ms:.1f}",
+            )
+        known = candidate.model in MAD and (took is not None or not candidate.carried)
+        table.add_row(
+            candidate.model,
+            "" if row.input_wh is None else f"{row.input_wh[0]}x{row.input_wh[1]}",
+            row.precision,
+            row.provider.removesuffix("ExecutionProvider"),
+            str(candidate.threads),
+            masks_of(candidate),
+            *times,
+            f"{row.mad:.1f}" if known else "",
+            verdict(row, found.chosen, found.target),
+            style="bold green" if row == found.chosen else None if took is not None else "dim",
+        )
+    return table
