@@ -1,43 +1,92 @@
-"""Whole-file speed against the speed of the model alone: same clip, same threads, taking turns in one run.
+"""Whole-file speed against its slowest stage alone, and against all of its work: same clip, same threads, in turns.
 
-python benchmarks/end_to_end.py [CLIP] [--frames 60] [--rounds 3] [--json benchmarks/results/end_to_end.json]
+python benchmarks/end_to_end.py [CLIP] [--frames 120] [--rounds 5] [--json benchmarks/results/end_to_end.json]
 
-Without a clip it makes 720p from the test pattern. A ratio is whole-job fps over model-only fps: the model-only loop
-runs `Matter.estimate` on decoded frames in memory; the job decodes, estimates, smooths, composites and encodes.
+Without a clip it makes 720p from the test pattern. Alone, a stage has the whole machine: all frames go through it, then
+all through the next. Whole-job fps is told over two speeds:
+
+slowest stage  alone. Where it leaves no core idle, as a net on all cores does, 1 can't be reached: the same cores have
+               to do the others' work as well.
+bound          the slower of that stage and of all stages' processor time, spread over all cores without a gap.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-from measuring import keep
+from measuring import keep, spread
 
 import rtmatte
-from rtmatte.frame import Frame
+from rtmatte.machine import usable_cores
+from rtmatte.matting.matter import Matter
+from rtmatte.pool import PicturePool
+from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.offline import clip_stages
+from rtmatte.settings import VideoSettings
 
 
-def model_only_fps(frames: list[Frame], matter: object) -> float:
-    assert hasattr(matter, "estimate")
-    begun = time.perf_counter()
-    for frame in frames:
-        matter.estimate(frame)
-    return len(frames) / (time.perf_counter() - begun)
+class Meter:
+    """Seconds of what runs while it is entered: by the clock, and of all cores together."""
+
+    def __enter__(self) -> Meter:
+        self._begun, self._cpu_begun = time.perf_counter(), _cpu_seconds()
+        return self
+
+    def __exit__(self, *_error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._begun, _cpu_seconds() - self._cpu_begun
 
 
-def job_fps(clip: Path, target: Path, background: str, matter: object) -> float:
-    begun = time.perf_counter()
-    report = rtmatte.process_video(clip, target, background=background, overwrite=True, matter=matter)  # type: ignore[arg-type]
-    return report.frames_out / (time.perf_counter() - begun)
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to be done; the same settings in parts and as a whole."""
+
+    clip: Path
+    target: Path
+    settings: VideoSettings
+    matter: Matter
+
+    def whole(self) -> Meter:
+        with Meter() as meter:
+            rtmatte.process_video(
+                self.clip, self.target, background=self.settings.background, overwrite=True, matter=self.matter
+            )
+        return meter
+
+    def alone(self, pool: PicturePool) -> dict[str, Meter]:
+        """One stage after the other, each over all frames. Buffers come from the pool and go back there, so that only
+        the first call touches new memory."""
+        meters = {}
+        with Meter() as meters["decode"], rtmatte.VideoFileSource(self.clip, pool=pool) as source:
+            items: list[Any] = list(source)
+        behind = open_background(self.settings.background, self.settings.fit)
+        sink = rtmatte.VideoFileSink(self.target, source.format, companions_from=self.clip, overwrite=True)
+        *stages, encode = clip_stages(self.matter, behind, sink, pool, self.settings, lambda _frame: None)
+        for stage in stages:
+            with Meter() as meters[stage.name]:
+                items = [stage.work(item) for item in items]
+        with Meter() as meters[encode.name], sink:
+            for item in items:
+                encode.work(item)
+        return meters
 
 
 def cut(source: Path | None, target: Path, frame_count: int) -> None:
-    """The first frames of a clip (or of the test pattern), encoded as a 720p H.264 file."""
+    """The first frames of a clip (or of the test pattern), encoded as an H.264 file."""
     if source is None:
         frames: rtmatte.VideoFileSource | rtmatte.SyntheticSource = rtmatte.SyntheticSource(
             (1280, 720), frame_count, Fraction(30)
@@ -49,40 +98,64 @@ def cut(source: Path | None, target: Path, frame_count: int) -> None:
             sink.send(frame, None)
 
 
+def figures(rounds: list[tuple[dict[str, Meter], Meter]], frames: int) -> dict[str, Any]:
+    """What the rounds say together; a ratio is taken within its round."""
+    cores = usable_cores()
+    names = list(rounds[0][0])
+    wall = {name: statistics.median(alone[name].wall for alone, _ in rounds) for name in names}
+    slowest = max(wall, key=lambda name: wall[name])
+    bounds = [max(alone[slowest].wall, sum(m.cpu for m in alone.values()) / cores) for alone, _ in rounds]
+    return {
+        "cores": cores,
+        "stages_alone": {
+            name: {
+                "fps": frames / wall[name],
+                "cpu_ms_per_frame": 1e3 * statistics.median(alone[name].cpu for alone, _ in rounds) / frames,
+            }
+            for name in names
+        },
+        "slowest_stage": slowest,
+        "whole_job_fps": spread([frames / whole.wall for _, whole in rounds]),
+        "whole_job_cpu_ms_per_frame": 1e3 * statistics.median(whole.cpu for _, whole in rounds) / frames,
+        "bound_fps": spread([frames / bound for bound in bounds]),
+        "ratio_to_slowest_stage": spread([alone[slowest].wall / whole.wall for alone, whole in rounds]),
+        "ratio_to_bound": spread([bound / whole.wall for bound, (_, whole) in zip(bounds, rounds, strict=True)]),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", nargs="?", type=Path)
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=120, help="they are held in memory")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default=VideoSettings.model)
+    parser.add_argument("--threads", type=int, help="of the model")
     parser.add_argument("--background", default="blur")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clip, target = Path(folder, "in.mp4"), Path(folder, "out.mp4")
-        cut(arguments.clip, clip, arguments.frames)
+        cut(options.clip, clip, options.frames)
+        matter = rtmatte.load_matter(options.model, threads=options.threads)
+        settings = VideoSettings(model=options.model, background=options.background)
+        job, pool = Job(clip, target, settings, matter), PicturePool()
         with rtmatte.VideoFileSource(clip) as source:
-            frames = list(islice(source, 16))
-        matter = rtmatte.load_matter()
-        rtmatte.process_video(clip, target, background=arguments.background, matter=matter)  # compiles the kernels
-        alone, whole = [], []
-        for _ in range(arguments.rounds):
-            alone.append(model_only_fps((frames * 8)[: arguments.frames], matter))
-            whole.append(job_fps(clip, target, arguments.background, matter))
-        ratios = [w / a for w, a in zip(whole, alone, strict=True)]
-        keep(
-            arguments.json,
-            {
-                "clip": arguments.clip.name if arguments.clip else "test pattern",
-                "size_wh": list(source.format.size_wh),
-                "frames": arguments.frames,
-                "provider": matter.provider,
-                "model_only_fps": alone,
-                "whole_job_fps": whole,
-                "ratio_median": statistics.median(ratios),
-                "ratio_min": min(ratios),
-                "ratio_max": max(ratios),
-            },
-        )
+            size_wh, frames = source.format.size_wh, len(list(source))
+        job.alone(pool)  # compiles the kernels, allocates the frames
+        rounds = [(job.alone(pool), job.whole()) for _ in range(options.rounds)]
+    keep(
+        options.json,
+        {
+            "clip": options.clip.name if options.clip else "test pattern",
+            "size_wh": list(size_wh),
+            "frames": frames,
+            "rounds": options.rounds,
+            "model": options.model,
+            "provider": matter.provider,
+            "background": options.background,
+            **figures(rounds, frames),
+        },
+    )
 
 
 if __name__ == "__main__":

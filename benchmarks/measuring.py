@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,3 +19,8 @@ def keep(path: Path | None, figures: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         command = "python " + " ".join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
         path.write_text(json.dumps({"command": command, "machine": describe_machine(), **figures}, indent=2) + "\n")
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Of the rounds of a benchmark."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}

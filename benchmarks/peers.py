@@ -6,7 +6,8 @@ python benchmarks/peers.py [CLIP] [--frames 180] [--rounds 3] [--cases NAME ...]
 Every case puts a green background behind the people of the same file, in a process of its own with all cores, and
 copies the audio. The time is that of the job from opening the file to closing the result; start and first frames are
 told apart. Cases are peers (`peer_loops/nets.py`), written as MPEG-4 by OpenCV, or with @h264 by rtmatte's encoder, and
-`ours:MODEL`, written as H.264. A ratio is ours over the peer's in the same round. Quality is that of
+`ours:CONFIG`
+as `quality.py` takes it, written as H.264. A ratio is ours over the peer's in the same round. Quality is that of
 benchmarks/results/quality, so run `quality.py` with the configurations of `quality_name` first. Without a clip it is
 the test pattern with a tone.
 """
@@ -26,13 +27,13 @@ from typing import Any
 
 import av
 import numpy as np
-from measuring import keep
+from measuring import keep, spread
 from peer_loops.homes import HOMES, environment, install, is_installed, loop_command
+from scoring.configs import named_config
 from scoring.metrics import METRICS
 
 import rtmatte
 from rtmatte.matting.registry import MODELS
-from rtmatte.settings import VideoSettings
 
 _BENCHMARKS = Path(__file__).parent
 _SIZE_WH, _RATE, _TONE_HZ, _AUDIO_RATE = (1280, 720), 30, 440, 48_000
@@ -44,10 +45,11 @@ _AS_GOOD = 0.01
 
 
 def default_cases() -> list[str]:
-    ours = [VideoSettings.model, "selfie", "u2netp-int8"]
-    known = {spec.name for spec in MODELS}
+    ours = ["default", "default:clean_plate=True", "selfie"]
+    if "u2netp-int8" in {spec.name for spec in MODELS}:
+        ours.append("default:model=u2netp-int8")
     peers = [peer for peer in (*HOMES, "mediapipe@h264") if is_installed(peer.partition("@")[0])]
-    return [f"ours:{model}" for model in ours if model in known] + peers
+    return [f"ours:{config}" for config in ours] + peers
 
 
 def run_case(case: str, clip: Path, target: Path) -> dict[str, Any]:
@@ -107,12 +109,13 @@ def pattern(target: Path, frame_count: int) -> None:
 
 
 def quality_name(case: str) -> str:
-    """The configuration of `quality.py` whose mattes are those of a case, as its result file is called."""
-    model = case.removeprefix("ours:")
-    if model == case:
+    """The result of `quality.py` that tells the mattes of a case; the number of threads makes no difference to them."""
+    own = case.removeprefix("ours:")
+    if own == case:
         return f"peer_{case.partition('@')[0]}"
-    own = {VideoSettings.model: "default", "selfie": "selfie", "u2netp": "u2netp"}
-    return own.get(model, f"default_model={model}")
+    base, _, changes = own.partition(":")
+    changes = ",".join(change for change in changes.split(",") if not change.startswith("threads="))
+    return named_config(f"{base}:{changes}" if changes else base)[0]
 
 
 def quality(case: str) -> dict[str, float] | None:
@@ -128,7 +131,7 @@ def compared(ours: str, peer: str, told: dict[str, list[dict[str, Any]]]) -> dic
     """Ours over the peer's speed, round by round, and which metrics of the mattes are as good or better."""
     ratios = [_fps(a) / _fps(b) for a, b in zip(told[ours], told[peer], strict=True)]
     mine, theirs = quality(ours), quality(peer)
-    result: dict[str, Any] = {"ours": ours, "peer": peer, "ratio": _spread(ratios)}
+    result: dict[str, Any] = {"ours": ours, "peer": peer, "ratio": spread(ratios)}
     bar = _BARS.get(peer.partition("@")[0])
     if bar is not None:
         result |= {"wanted": bar, "fast_enough": statistics.median(ratios) >= bar}
@@ -147,14 +150,10 @@ def _fps(told: dict[str, Any]) -> float:
     return float(told["frames"] / told["seconds"])
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
 def _case_figures(case: str, told: list[dict[str, Any]]) -> dict[str, Any]:
     last = told[-1]
     figures = {
-        "fps": _spread([_fps(each) for each in told]),
+        "fps": spread([_fps(each) for each in told]),
         "cpu_ms_per_frame": statistics.median(1e3 * each["cpu_seconds"] / each["frames"] for each in told),
         "start_seconds": statistics.median(each["start_seconds"] for each in told),
         "quality": quality(case),

@@ -1,4 +1,7 @@
-"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours MODEL CLIP TARGET"""
+"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours CONFIG CLIP TARGET
+
+CONFIG is one of `scoring/configs.py`, as `quality.py` takes it: its mattes are what that benchmark scores.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
+from scoring.configs import Config, named_config
+
 import rtmatte
 from rtmatte.frame import Frame
 from rtmatte.matting.matter import Matter
@@ -19,7 +24,23 @@ _PACKAGES = ("rtmatte", "onnxruntime", "numpy", "opencv-python", "av")
 _WARM_UP_FRAMES = 3
 
 
-def warm_up(clip: Path, target: Path, matter: Matter) -> None:
+def job(config: Config, clip: Path, target: Path, matter: Matter) -> rtmatte.Report:
+    """The whole file on green."""
+    return rtmatte.process_video(
+        clip,
+        target,
+        background=_GREEN,
+        smoothing_s=config.smoothing_s,
+        refiner=config.refiner,
+        people=config.people,
+        clean_plate=config.clean_plate,
+        two_pass=config.two_pass,
+        matter=matter,
+        overwrite=True,
+    )
+
+
+def warm_up(config: Config, clip: Path, target: Path, matter: Matter) -> None:
     """The first frames go through everything: kernels are loaded, the net's buffers are there."""
     short = target.with_name("warm_up.mp4")
     with rtmatte.VideoFileSource(clip) as source:
@@ -27,23 +48,24 @@ def warm_up(clip: Path, target: Path, matter: Matter) -> None:
         with rtmatte.VideoFileSink(short, source.format, overwrite=True) as sink:
             for frame in frames:
                 sink.send(frame, None)
-    rtmatte.process_video(short, target, background=_GREEN, matter=matter, overwrite=True)
+    job(config, short, target, matter)
     matter.reset()
     short.unlink()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("config")
     parser.add_argument("clip", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
+    config = named_config(options.config)[1]
     begun = time.perf_counter()
-    matter = rtmatte.load_matter(options.model)
-    warm_up(options.clip, options.target, matter)
+    matter = rtmatte.load_matter(config.model, threads=config.threads)
+    warm_up(config, options.clip, options.target, matter)
     started = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_SELF)
-    report = rtmatte.process_video(options.clip, options.target, background=_GREEN, matter=matter, overwrite=True)
+    report = job(config, options.clip, options.target, matter)
     seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
     print(
