@@ -62,7 +62,16 @@ class CleanPlate:
 
     def reset(self) -> None:
         """Forgets what was learnt; a photo is kept."""
-        self._buffers = None
+        if self._buffers is not None:
+            self._begin(self._buffers)
+
+    def _begin(self, b: _Buffers) -> None:
+        b.known_s.fill(0)
+        b.matched_s.fill(0)
+        if self._photo is not None:
+            b.shrink(self._photo)
+            b.plate[:] = b.planes
+            b.known_s.fill(_MEMORY_S)
 
     def correct(self, frame: Frame, alpha: F32) -> None:
         """Corrects (h, w) float32 alpha of the frame in place, and learns from both."""
@@ -71,10 +80,7 @@ class CleanPlate:
         self._last_s = seconds
         if self._buffers is None or self._buffers.shape_hw != alpha.shape:
             self._buffers = _Buffers((alpha.shape[0], alpha.shape[1]))
-            if self._photo is not None:
-                self._buffers.shrink(self._photo)
-                self._buffers.plate[:] = self._buffers.planes
-                self._buffers.known_s[:] = _MEMORY_S
+            self._begin(self._buffers)
         elapsed = elapsed if 0 < elapsed <= _GAP_S else 1 / 30
         b = self._buffers
         b.shrink(frame.picture)

@@ -15,8 +15,8 @@ from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, U8
 from rtmatte.temporal import byte_kernels, kernels
 from rtmatte.temporal.byte_kernels import REACH, ROWS, TILE
+from rtmatte.temporal.memory import GAP_SECONDS, Memory
 
-_GAP_SECONDS = 0.5
 _MOTION_SIGMA = 1.0
 """In pixels of alpha: whether something moves is asked of a neighbourhood, so that single pixels don't break away."""
 
@@ -37,24 +37,21 @@ class ExponentialFilter:
     """
 
     def __init__(
-        self, time_constant_seconds: float, *, lets_go_at: float | None = None, gap_seconds: float = _GAP_SECONDS
+        self, time_constant_seconds: float, *, lets_go_at: float | None = None, gap_seconds: float = GAP_SECONDS
     ) -> None:
-        if not time_constant_seconds >= 0:
-            raise SettingsError(f"Expected a time constant of 0 s or more, got {time_constant_seconds!r}.")
+        self._memory = Memory(time_constant_seconds, gap_seconds)
         if lets_go_at is not None and not lets_go_at > 0:
             raise SettingsError(f"Expected to let go at a difference over 0, got {lets_go_at!r}.")
-        self._time_constant = time_constant_seconds
         self._lets_go_at = lets_go_at
-        self._gap = gap_seconds
         self._state: F32 | None = None
         self._difference: F32 = np.empty((0, 0), np.float32)
         self._bytes: _Bytes | None = None
-        self._last_seconds = 0.0
+        self._last_seconds = math.inf
 
     def apply(self, alpha: F32, pts_seconds: Fraction | float, *, cut: bool = False) -> F32:
         """The smoothed alpha of the frame at that time: (h, w) float32, owned by the filter until the next call."""
-        weight = self._weight(float(pts_seconds), cut)
-        if self._time_constant == 0:
+        weight = self._memory.weight(pts_seconds, cut=cut)
+        if self._memory.time_constant_seconds == 0:
             return alpha
         if self._state is None or self._state.shape != alpha.shape:
             self._state = alpha.copy()
@@ -74,8 +71,8 @@ class ExponentialFilter:
 
         Both have a past of their own; only one of them is used for a clip.
         """
-        weight = self._weight(float(pts_seconds), cut)
-        if self._time_constant == 0:
+        weight = self._memory.weight(pts_seconds, cut=cut)
+        if self._memory.time_constant_seconds == 0:
             return
         if self._bytes is None or self._bytes.shown.shape != alpha_u8.shape:
             self._bytes = _Bytes(alpha_u8.shape)
@@ -90,17 +87,9 @@ class ExponentialFilter:
                 alpha_u8, b.shown, b.fraction, b.window, b.restless, b.counts, b.scratch, weight, lets_go_at
             )
 
-    def _weight(self, seconds: float, cut: bool) -> float | None:
-        """How much the alpha of that time weighs; None: it begins a new past."""
-        elapsed, self._last_seconds = seconds - self._last_seconds, seconds
-        if cut or self._time_constant == 0 or not 0 <= elapsed <= self._gap:
-            return None
-        return -math.expm1(-elapsed / self._time_constant)
-
     def reset(self) -> None:
-        """Forgets the past."""
-        self._state = None
-        self._bytes = None
+        """Forgets the past; keeps the buffers."""
+        self._last_seconds = math.inf  # all time lies before
 
 
 class _Bytes:
