@@ -24,7 +24,7 @@ _SIZE_WH = (1280, 720)
 _RATE = 30
 
 
-class _FirstAlpha:
+class FirstAlpha:
     """Runs the real model once and repeats its answer."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def _peak_megabytes(minutes: float, answer: multiprocessing.queues.Queue[float])
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder, "in.mp4")
         _make(clip, minutes)
-        rtmatte.process_video(clip, Path(folder, "out.mp4"), background="blur", matter=_FirstAlpha())
+        rtmatte.process_video(clip, Path(folder, "out.mp4"), background="blur", matter=FirstAlpha())
     answer.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

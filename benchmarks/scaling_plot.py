@@ -1,0 +1,75 @@
+"""The figures of `scaling.py` as a picture: points as measured, and the straight line through them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmatte.runs.bench.drawing import Drawing, Line, Rectangle, Text
+
+_WIDTH, _LEFT, _PLOT_W, _PLOT_H, _ROW = 1040, 90, 400, 210, 300
+_SECOND = _LEFT + _PLOT_W + 110
+_INK, _SOFT, _GRID, _POINT, _FIT = "#222222", "#666666", "#dddddd", "#0072b2", "#d55e00"
+
+
+def write_plot(result: dict[str, Any], path: Path) -> None:
+    """Length above, size below; whichever there is."""
+    drawing = Drawing(_WIDTH)
+    drawing.shapes.append(Text(24, 38, "Cost of a file: longer, larger", 22))
+    y = 80.0
+    if "length" in result:
+        part = result["length"]
+        x = [p["minutes"] for p in part["points"]]
+        size = "x".join(map(str, part["size_wh"]))
+        _panel(
+            drawing, _LEFT, y, f"Seconds a job, {size}", "minutes of clip", x, [p["seconds"] for p in part["points"]]
+        )
+        _panel(drawing, _SECOND, y, "Peak memory, MB", "minutes of clip", x, [p["peak_mb"] for p in part["points"]])
+        y += _ROW
+    if "size" in result:
+        points = result["size"]["points"]
+        x = [p["megapixels"] for p in points]
+        _panel(drawing, _LEFT, y, "Milliseconds a frame", "megapixels", x, [p["ms_per_frame"] for p in points])
+        _panel(drawing, _SECOND, y, "Peak memory, MB", "megapixels", x, [p["peak_mb"] for p in points])
+        y += _ROW
+    drawing.height = round(y)
+    drawing.write_png(path)
+
+
+def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: list[float], y: list[float]) -> None:
+    """One diagram from 0 on both axes, with the line of least squares."""
+    most_x, most_y = max(x) * 1.05, max(y) * 1.15
+    bottom = top + _PLOT_H
+
+    def place(value_x: float, value_y: float) -> tuple[float, float]:
+        return left + value_x / most_x * _PLOT_W, bottom - value_y / most_y * _PLOT_H
+
+    drawing.shapes.append(Text(left, top - 10, title, 15))
+    for number in range(5):
+        value = most_y * number / 4
+        _, level = place(0, value)
+        drawing.shapes += [
+            Line(left, level, left + _PLOT_W, level, _GRID),
+            Text(left - 8, level + 4, f"{value:.3g}", 11, "end", _SOFT),
+        ]
+    slope, offset = np.polyfit(x, y, 1)
+    begin = max(0.0, -offset / slope) if slope > 0 else 0.0
+    ends = (place(at, float(slope * at + offset)) for at in (begin, most_x))
+    drawing.shapes.append(Line(*next(ends), *next(ends), _FIT))
+    for value_x, value_y in zip(x, y, strict=True):
+        across, up = place(value_x, value_y)
+        drawing.shapes += [
+            Rectangle(across - 3, up - 3, 6, 6, _POINT),
+            Text(across, up - 9, f"{value_y:.3g}", 11, "middle", _INK),
+        ]
+    drawing.shapes += [
+        Line(left, bottom, left + _PLOT_W, bottom, _INK),
+        *(
+            Text(place(value, 0)[0], bottom + 16, f"{value:.3g}", 11, "middle", _SOFT)
+            for value in x
+            if value >= max(x) / 20
+        ),
+        Text(left + _PLOT_W / 2, bottom + 34, unit, 12, "middle", _SOFT),
+    ]
