@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rtmatte.runs.tune.tuner import Tuning
 
-_LEAST_WIDTH = 140
+_LEAST_WIDTH = 128
 _USUAL_SIZE = "1280x720"
 
 
@@ -76,41 +76,60 @@ def _print(found: Tuning) -> None:
     width, height = found.size_wh
     console.print(f"{target_line(found.target)} at {width}x{height}, {when(found.kept, found.seconds)}", markup=False)
     console.print(_table(found))
+    for reason, candidates in _left_out(found).items():
+        console.print(f"{reason}: {', '.join(candidates)}", markup=False)
     console.print(f"chosen: {found.summary}", markup=False)
 
 
 def _table(found: Tuning) -> Table:
+    """What was measured, the best mattes first."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from rtmatte.runs.tune.quality import MAD
     from rtmatte.runs.tune.words import masks_of, verdict
 
-    table = Table(caption="MAD x1e3: expected error of the matte, smaller is better; see docs/quality.md")
-    for head in ("model", "net sees", "precision", "device"):
+    caption = "on: device, threads; MAD x1e3: expected error of the matte, smaller is better; see docs/quality.md"
+    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for head in ("model", "net", "on", "masks"):
         table.add_column(head)
-    for head in ("threads", "masks", "net ms\np50/p95", "net alone\nfps", "a frame\nms", "MAD"):
+    for head in ("net ms\np50/p95", "net\nfps", "a frame\nms", "MAD"):
         table.add_column(head, justify="right")
-    table.add_column("verdict")
-    for row in sorted(found.rows, key=lambda row: (row.measured is None, row.mad)):
+    table.add_column("verdict", min_width=18)
+    for row in sorted(found.rows, key=lambda row: row.mad):
         candidate, took = row.candidate, row.measured
-        times = ("", "", "")
-        if took is not None:
-            times = (
-                f"{took.estimate_ms_p50:.1f}/{took.estimate_ms_p95:.1f}",
-                f"{1e3 / took.estimate_ms_p50:.0f}",
-                f"{took.frame_ms:.1f}",
-            )
-        known = candidate.model in MAD and (took is not None or not candidate.carried)
+        if took is None:
+            continue
         table.add_row(
             candidate.model,
-            "" if row.input_wh is None else f"{row.input_wh[0]}x{row.input_wh[1]}",
-            row.precision,
-            row.provider.removesuffix("ExecutionProvider"),
-            str(candidate.threads),
+            " ".join(filter(None, (_size(row.input_wh), _short(row.precision)))),
+            f"{row.provider.removesuffix('ExecutionProvider')}, {candidate.threads}",
             masks_of(candidate),
-            *times,
-            f"{row.mad:.1f}" if known else "",
+            f"{took.estimate_ms_p50:.1f}/{took.estimate_ms_p95:.1f}",
+            f"{1e3 / took.estimate_ms_p50:.0f}",
+            f"{took.frame_ms:.1f}",
+            f"{row.mad:.1f}" if candidate.model in MAD else "",
             verdict(row, found.chosen, found.target),
-            style="bold green" if row == found.chosen else None if took is not None else "dim",
+            style="bold green" if row == found.chosen else None,
         )
     return table
+
+
+def _size(size_wh: tuple[int, int] | None) -> str:
+    return "" if size_wh is None else f"{size_wh[0]}x{size_wh[1]}"
+
+
+def _short(precision: str) -> str:
+    """`fp32/fp16` for `float32, weights float16`."""
+    return precision.replace(", weights ", "/").replace("float", "fp")
+
+
+def _left_out(found: Tuning) -> dict[str, list[str]]:
+    """What wasn't measured, by the reason why."""
+    from rtmatte.runs.tune.words import name_of
+
+    left_out: dict[str, list[str]] = {}
+    for row in found.rows:
+        if row.measured is None:
+            left_out.setdefault(row.reason, []).append(name_of(row.candidate))
+    return left_out

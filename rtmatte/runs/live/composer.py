@@ -36,7 +36,8 @@ _GAP_S = 0.5
 """After so long without a frame the past is forgotten."""
 _FAULTS_BEFORE_RELOAD = 3
 _RELOAD_AFTER_S = (0.5, 1.0, 2.0, 5.0)
-_JOIN_TIMEOUT_S = 0.6
+_JOIN_TIMEOUT_S, _LOADING_TIMEOUT_S = 0.6, 3.0
+"""Loading, unlike running, comes to an end; a process that exits meanwhile crashes in the runtime."""
 
 
 class Composer:
@@ -101,7 +102,7 @@ class Composer:
     def close(self) -> None:
         """Ends the thread; a model that hangs in foreign code is left to the process's end. May be called twice."""
         self._closing.set()
-        self._thread.join(_JOIN_TIMEOUT_S)
+        self._thread.join(_LOADING_TIMEOUT_S if self._chain is None else _JOIN_TIMEOUT_S)
 
     def _run(self) -> None:
         try:

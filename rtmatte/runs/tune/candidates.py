@@ -18,6 +18,18 @@ MODELS = (
 )
 """Those that ship and know people. Their number formats and sizes are theirs: a model is a format at a size."""
 
+WORK_MS = {
+    "selfie-multiclass": 70.3,
+    "selfie-multiclass-int8": 27.5,
+    "selfie-multiclass-fast": 19.4,
+    "selfie": 2.9,
+    "selfie-square": 5.7,
+}
+"""Milliseconds of processor time for a 720p frame on one machine (AMD EPYC with VNNI).
+
+They tell which net is how many times as much work as another.
+"""
+
 FALLBACK = MovingSettings.model
 """The model where nothing could be measured in the time there is."""
 

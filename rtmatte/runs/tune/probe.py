@@ -23,10 +23,12 @@ from rtmatte.runs.tune.stand_in import Beside, StandIn
 from rtmatte.settings import LiveSettings
 
 _WARM_UP_RUNS = 2
-_LEAST_RUNS, _OWN_S, _CARRIED_S = 5, 0.4, 0.5
+_LEAST_RUNS, _OWN_S, _CARRIED_S = 5, 0.35, 0.5
 """A candidate is measured so often at least, and so long, if the time suffices."""
 _FEWEST_RUNS = 2
 """With fewer, nothing is said about it."""
+_HOPELESS_INTERVALS = 2.0
+"""A net that takes so many frame intervals is measured no longer than needed for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Probe:
         frames: list[float] = []
         used = time.process_time()
         end = time.monotonic() + _OWN_S
-        while self._goes_on(estimates, end, deadline):
+        while self._goes_on(estimates, end, deadline) and not self._hopeless(estimates):
             captured = self._stand_in.captured()
             begun = time.monotonic()
             estimates.append(self._stand_in.show_own(captured, matter))
@@ -110,6 +112,10 @@ class Probe:
         used = time.process_time() - used
         self._stand_in.done(frame)
         return _measured(estimates, beside.frame_seconds, used)
+
+    def _hopeless(self, estimates: list[float]) -> bool:
+        """Whether a few runs are enough to see that each frame can't have its own mask."""
+        return len(estimates) >= _FEWEST_RUNS and min(estimates) > _HOPELESS_INTERVALS / self._stand_in.frame_rate
 
     def _goes_on(self, estimates: list[float], end: float, deadline: float) -> bool:
         now = time.monotonic()

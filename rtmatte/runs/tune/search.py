@@ -1,8 +1,4 @@
-"""Measures candidates in a bounded time, the best mattes first, until nothing better can come.
-
-A candidate's figure is known before it is measured, but for what carrying its masks costs; so what can't beat the best
-one that keeps up needn't be measured.
-"""
+"""Measures candidates in a bounded time, until nothing better can come."""
 
 from __future__ import annotations
 
@@ -12,16 +8,13 @@ from dataclasses import dataclass, replace
 
 from rtmatte.errors import ModelOutputError, WeightsError
 from rtmatte.runs.tune.candidates import Candidate
-from rtmatte.runs.tune.decide import Row, Target, choose
+from rtmatte.runs.tune.decide import Row, Target
+from rtmatte.runs.tune.order import HOPELESS, NOT_NEEDED, Order
 from rtmatte.runs.tune.probe import Loaded, Prober
-from rtmatte.runs.tune.quality import expected_mad, grade
 
-NOT_NEEDED = "not needed: can't be better than what keeps up"
-NO_TIME = "not measured: no time left"
-_NEARLY = 0.7
-"""What keeps up with this share of the frames is measured once more before it is given up."""
+NO_TIME = "not measured, no time left"
 _RUNS_AT_LEAST = 4
-"""Of the slowest net so far: with less time left, nothing more is begun."""
+"""With less time left, nothing more is begun."""
 _ON_CPU = "CPUExecutionProvider"
 
 
@@ -80,46 +73,22 @@ class Search:
         return self.rows
 
     def _next(self) -> Row | None:
-        """The candidate that promises most of those that are left; None at the end, with reasons for them all."""
-        best = choose(self.rows, self._target)
-        keeps_up = best is not None and best.measured is not None and self._target.met_by(best.measured)
-        left = [row for row in self.rows if row.measured is None and not row.reason]
-        row = min(left, key=self._promise, default=None)
-        decided = keeps_up and best is not None and (row is None or best.quality < self._promise(row)[:2])
-        if decided or row is None:
-            again = [other for other in self.rows if self._deserves_another_look(other, best if keeps_up else None)]
-            if again:
-                row = min(again, key=self._promise)
-            elif row is None or not self._limits.everything:
-                self._leave(left, NOT_NEEDED)
-                return None
-            else:
-                row = min(left, key=_tells_most)
-        loading = self._held is None or self._held[0] != (row.candidate.model, row.candidate.threads)
-        needed = self._longest_load * loading + _RUNS_AT_LEAST * self._longest_ms() / 1e3
+        """What to measure now; None at the end, with reasons for all that wasn't."""
+        order = Order(self.rows, self._target, self._looked_again)
+        row = order.next()
+        if row is None and self._limits.everything:
+            row = order.for_the_table()
+        if row is None:
+            for other in order.left:
+                self._leave([other], HOPELESS if order.hopeless(other) else NOT_NEEDED)
+            return None
+        candidate = row.candidate
+        loading = self._held is None or self._held[0] != (candidate.model, candidate.threads)
+        needed = self._longest_load * loading + _RUNS_AT_LEAST * order.likely_ms(candidate.model) / 1e3
         if self._limits.clock() + needed >= self._limits.deadline or self._limits.should_stop():
-            self._leave(left, NO_TIME)
+            self._leave(order.left, NO_TIME)
             return None
         return row
-
-    def _deserves_another_look(self, row: Row, best: Row | None) -> bool:
-        """Whether it would be taken if it were a little faster: other programs may just have been busy."""
-        if row.measured is None or row.candidate in self._looked_again or (best and row.quality >= best.quality):
-            return False
-        return _NEARLY * self._target.frame_rate <= self._target.holds(row.measured) < self._target.frame_rate
-
-    def _promise(self, row: Row) -> tuple[int, bool, float, int]:
-        """As `Row.quality` for what isn't measured yet, at best; then what is likelier to keep up."""
-        candidate = row.candidate
-        mad = expected_mad(candidate.model, carried=candidate.carried, estimate_ms=self._shortest_ms(candidate.model))
-        return grade(mad), candidate.carried, mad, -candidate.threads
-
-    def _shortest_ms(self, model: str) -> float:
-        found = [row.measured.estimate_ms_p50 for row in self.rows if row.measured and row.candidate.model == model]
-        return min(found, default=0.0)
-
-    def _longest_ms(self) -> float:
-        return max((row.measured.estimate_ms_p50 for row in self.rows if row.measured), default=0.0)
 
     def _leave(self, left: Sequence[Row], reason: str) -> None:
         for row in left:
@@ -159,8 +128,3 @@ class Search:
             other = row.candidate
             if other.model == measured.model and other.threads != measured.threads and row.measured is None:
                 self._rows[other] = replace(row, reason=reason)
-
-
-def _tells_most(row: Row) -> tuple[bool, int]:
-    """For the table, once it is decided: every model with its own masks before anything else."""
-    return row.candidate.carried, -row.candidate.threads

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from rtmatte.runs.tune.probe import Probe, Prober, net_of
 from rtmatte.runs.tune.search import Limits, Search
 from rtmatte.runs.tune.stand_in import compile_stages
 from rtmatte.runs.tune.words import summary
-from rtmatte.settings import LiveSettings
+from rtmatte.settings import LiveSettings, MovingSettings
 
 BUDGET_S = 5.0
 ONLY_ONE = "nothing else to choose from"
@@ -160,15 +160,9 @@ def _about(settings: LiveSettings, size_wh: tuple[int, int], options: list[Candi
     return {
         "size_wh": list(size_wh),
         "frame_rate": settings.frame_rate_requested,
-        "device": settings.device,
-        "candidates": [asdict(candidate) for candidate in options],
-        "refiner": settings.refiner,
-        "people": settings.people,
-        "edge_colors": settings.edge_colors,
-        "clean_plate": settings.clean_plate or settings.plate is not None,
-        "smoothing": settings.smoothing_s > 0,
-        "light_wrap": settings.light_wrap > 0,
         "mirror": settings.mirror,
+        "settings": {field.name: str(getattr(settings, field.name)) for field in fields(MovingSettings)},
+        "candidates": [asdict(candidate) for candidate in options],
         "weights": _weights(settings, options),
     }
 

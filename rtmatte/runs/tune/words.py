@@ -12,10 +12,15 @@ def masks_of(candidate: Candidate) -> str:
     return "carried" if candidate.carried else "own"
 
 
+def name_of(candidate: Candidate) -> str:
+    """Such as `selfie with 2 threads and own masks`."""
+    threads = f"{candidate.threads} thread{'s' * (candidate.threads > 1)}"
+    return f"{candidate.model} with {threads} and {masks_of(candidate)} masks"
+
+
 def summary(taken: Candidate, chosen: Row | None, target: Target) -> str:
     """What is taken, and why unless nothing was measured: then `chosen`, its row, is None."""
-    threads = f"{taken.threads} thread{'s' * (taken.threads > 1)}"
-    text = f"{taken.model} with {threads} and {masks_of(taken)} masks"
+    text = name_of(taken)
     if chosen is None or chosen.measured is None:
         return text
     text += f", {chosen.measured.frame_ms:.0f} ms a frame of {TOO_SLOW * 1e3 / target.frame_rate:.0f}"
@@ -34,8 +39,8 @@ def verdict(row: Row, chosen: Row | None, target: Target) -> str:
     if not target.met_by(row.measured):
         return f"too slow: {holds:.0f} fps"
     if chosen is not None and row.quality > chosen.quality:
-        return "keeps up, worse matte"
-    return "keeps up, as good, more work"
+        return "worse matte"
+    return "as good, more work"
 
 
 def target_line(target: Target) -> str:
