@@ -11,6 +11,7 @@ from rtmatte.runs.bench.drawing import Drawing, Line, Rectangle, Text
 
 _WIDTH, _LEFT, _PLOT_W, _PLOT_H, _ROW = 1040, 90, 400, 210, 300
 _SECOND = _LEFT + _PLOT_W + 110
+_LABEL_W = 34
 _INK, _SOFT, _GRID, _POINT, _FIT = "#222222", "#666666", "#dddddd", "#0072b2", "#d55e00"
 
 
@@ -40,7 +41,8 @@ def write_plot(result: dict[str, Any], path: Path) -> None:
 
 def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: list[float], y: list[float]) -> None:
     """One diagram from 0 on both axes, with the line of least squares."""
-    most_x, most_y = max(x) * 1.05, max(y) * 1.15
+    step = _round_step(max(y) * 1.1)
+    most_x, most_y = max(x) * 1.05, 4 * step
     bottom = top + _PLOT_H
 
     def place(value_x: float, value_y: float) -> tuple[float, float]:
@@ -48,22 +50,23 @@ def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: 
 
     drawing.shapes.append(Text(left, top - 10, title, 15))
     for number in range(5):
-        value = most_y * number / 4
-        _, level = place(0, value)
+        _, level = place(0, number * step)
         drawing.shapes += [
             Line(left, level, left + _PLOT_W, level, _GRID),
-            Text(left - 8, level + 4, f"{value:.3g}", 11, "end", _SOFT),
+            Text(left - 8, level + 4, f"{number * step:g}", 11, "end", _SOFT),
         ]
     slope, offset = np.polyfit(x, y, 1)
     begin = max(0.0, -offset / slope) if slope > 0 else 0.0
     ends = (place(at, float(slope * at + offset)) for at in (begin, most_x))
     drawing.shapes.append(Line(*next(ends), *next(ends), _FIT))
+    free_from = left
     for value_x, value_y in zip(x, y, strict=True):
         across, up = place(value_x, value_y)
-        drawing.shapes += [
-            Rectangle(across - 3, up - 3, 6, 6, _POINT),
-            Text(across, up - 9, f"{value_y:.3g}", 11, "middle", _INK),
-        ]
+        drawing.shapes.append(Rectangle(across - 3, up - 3, 6, 6, _POINT))
+        if across > free_from:
+            text = f"{value_y:.0f}" if value_y >= 100 else f"{value_y:.3g}"
+            drawing.shapes.append(Text(across, up - 9, text, 11, "middle", _INK))
+            free_from = across + _LABEL_W
     drawing.shapes += [
         Line(left, bottom, left + _PLOT_W, bottom, _INK),
         *(
@@ -73,3 +76,9 @@ def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: 
         ),
         Text(left + _PLOT_W / 2, bottom + 34, unit, 12, "middle", _SOFT),
     ]
+
+
+def _round_step(most: float) -> float:
+    """1, 2, 2.5 or 5 times a power of ten, four of which reach that far."""
+    power = 10.0 ** np.floor(np.log10(most / 4))
+    return float(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= most / 4))
