@@ -4,12 +4,14 @@ python benchmarks/peers.py --install        # once: the peers' packages and nets
 python benchmarks/peers.py [CLIP] [--frames 180] [--rounds 3] [--cases NAME ...] [--json benchmarks/results/peers.json]
 
 Every case puts a green background behind the people of the same file, in a process of its own with all cores, and
-copies the audio. The time is that of the job from opening the file to closing the result; start and first frames are
-told apart. Cases are peers (`peer_loops/nets.py`), written as MPEG-4 by OpenCV, or with @h264 by rtmatte's encoder, and
-`ours:CONFIG`
-as `quality.py` takes it, written as H.264. A ratio is ours over the peer's in the same round. Quality is that of
-benchmarks/results/quality, so run `quality.py` with the configurations of `quality_name` first. Without a clip it is
-the test pattern with a tone.
+copies the audio. The time is that of the job, from opening the file to closing the result; start and first frames are
+told apart. A ratio is ours over the peer's in the same round.
+
+Cases  a peer (`peer_loops/nets.py`), written as MPEG-4 by OpenCV, or with @h264 by libx264 as rtmatte sets it;
+       ours:CONFIG as `quality.py` takes it, written as H.264, or with @mp4v by the encoder behind OpenCV's.
+
+Quality is read from benchmarks/results/quality: `quality.py --configs CONFIG`, for peers `peer_NAME`. Without a clip it
+is the test pattern with a tone.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ _AS_GOOD = 0.01
 
 
 def default_cases() -> list[str]:
-    ours = ["default", "default:clean_plate=True", "selfie"]
+    ours = ["default", "default:clean_plate=True", "selfie", "selfie@mp4v"]
     if "u2netp-int8" in {spec.name for spec in MODELS}:
         ours.append("default:model=u2netp-int8")
     peers = [peer for peer in (*HOMES, "mediapipe@h264") if is_installed(peer.partition("@")[0])]
@@ -54,11 +56,12 @@ def default_cases() -> list[str]:
 
 def run_case(case: str, clip: Path, target: Path) -> dict[str, Any]:
     """One job in a process of its own; what `loop.py` or `ours.py` tells of it."""
-    if case.startswith("ours:"):
-        command = [sys.executable, "-m", "peer_loops.ours", case.removeprefix("ours:"), str(clip), str(target)]
+    name, _, writer = case.partition("@")
+    if name.startswith("ours:"):
+        command = [sys.executable, "-m", "peer_loops.ours", name.removeprefix("ours:")]
     else:
-        peer, _, writer = case.partition("@")
-        command = [*loop_command(peer), str(clip), str(target), "--writer", writer or "mp4v"]
+        command = loop_command(name)
+    command += [str(clip), str(target), *(["--writer", writer] if writer else [])]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
@@ -110,9 +113,10 @@ def pattern(target: Path, frame_count: int) -> None:
 
 def quality_name(case: str) -> str:
     """The result of `quality.py` that tells the mattes of a case; the number of threads makes no difference to them."""
-    own = case.removeprefix("ours:")
-    if own == case:
-        return f"peer_{case.partition('@')[0]}"
+    name = case.partition("@")[0]
+    own = name.removeprefix("ours:")
+    if own == name:
+        return f"peer_{name}"
     base, _, changes = own.partition(":")
     changes = ",".join(change for change in changes.split(",") if not change.startswith("threads="))
     return named_config(f"{base}:{changes}" if changes else base)[0]

@@ -1,6 +1,7 @@
-"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours CONFIG CLIP TARGET
+"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours CONFIG CLIP TARGET [--writer h264]
 
 CONFIG is one of `scoring/configs.py`, as `quality.py` takes it: its mattes are what that benchmark scores.
+`--writer mp4v` writes with the encoder that OpenCV's `mp4v` is, which rtmatte doesn't offer.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from scoring.configs import Config, named_config
 import rtmatte
 from rtmatte.frame import Frame
 from rtmatte.matting.matter import Matter
+from rtmatte.output import encoders
+from rtmatte.output.encoders import EncoderRow
 
 _GREEN = "#00b140"
 _PACKAGES = ("rtmatte", "onnxruntime", "numpy", "opencv-python", "av")
 _WARM_UP_FRAMES = 3
+_MP4V = EncoderRow("mpeg4", "h264", "yuv420p", lambda _quality: {}, even_only=True)
+"""In the place of H.264, since the program knows no MPEG-4 Part 2."""
 
 
 def job(config: Config, clip: Path, target: Path, matter: Matter) -> rtmatte.Report:
@@ -58,7 +63,10 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("clip", type=Path)
     parser.add_argument("target", type=Path)
+    parser.add_argument("--writer", choices=["h264", "mp4v"], default="h264")
     options = parser.parse_args()
+    if options.writer == "mp4v":
+        encoders.ENCODERS = (_MP4V,)
     config = named_config(options.config)[1]
     begun = time.perf_counter()
     matter = rtmatte.load_matter(config.model, threads=config.threads)
