@@ -1,4 +1,6 @@
-"""rtmatte's whole job over a file, told as `loop.py` tells a peer's: python -m peer_loops.ours CONFIG CLIP TARGET [--writer h264]
+"""rtmatte's whole job over a file, told as `loop.py` tells a peer's.
+
+python -m peer_loops.ours CONFIG CLIP TARGET [--writer h264]
 
 CONFIG is one of `scoring/configs.py`, as `quality.py` takes it: its mattes are what that benchmark scores.
 `--writer mp4v` writes with the encoder that OpenCV's `mp4v` is, which rtmatte doesn't offer.
