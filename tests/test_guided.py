@@ -69,12 +69,14 @@ def small_planes(picture: I420, alpha: np.ndarray, grid_hw: tuple[int, int], opa
     return planes
 
 
-def by_the_paper(picture: I420, planes: np.ndarray, gain: float) -> np.ndarray:
-    """Alpha at frame size in float64."""
+def by_the_paper(picture: I420, planes: np.ndarray, gain: float, fitted: float) -> np.ndarray:
+    """Alpha at frame size in float64: the share `fitted` of it by the paper, the rest interpolated."""
     size_hw = picture.y.shape
     maps = fits_by_window(planes, EPSILONS)
     maps[:, :, :3] *= gain
     maps[:, :, 3] = (maps[:, :, 3] - 127.5) * gain + 127.5
+    maps *= fitted
+    maps[:, :, 3] += (1 - fitted) * planes[3]
     luma = spread(maps, size_hw, np.arange(size_hw[1]) + 0.5)
     chroma = spread(maps, size_hw, 2 * np.arange(picture.u.shape[1]) + 1.0)
     twice = np.s_[np.arange(size_hw[0])[:, None] // 2, np.arange(size_hw[1])[None] // 2]
@@ -100,16 +102,21 @@ def disk_alpha(shape_hw: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size_wh", [(96, 64), (161, 93), (40, 24), (2, 2), (1, 1), (3, 50)])
-@pytest.mark.parametrize(("gain", "opaque_from"), [(1.0, 1.0), (1.25, 0.5)])
-def test_it_is_what_the_paper_says(size_wh: tuple[int, int], gain: float, opaque_from: float) -> None:
+@pytest.mark.parametrize(("gain", "opaque_from", "fitted"), [(1.0, 1.0, 1.0), (1.25, 0.5, 0.75), (1.1, 0.7, 0.0)])
+def test_it_is_what_the_paper_says(size_wh: tuple[int, int], gain: float, opaque_from: float, fitted: float) -> None:
     scale = min(1.0, 40 / max(size_wh))
     grid_hw = max(2, round(size_wh[1] * scale)), max(2, round(size_wh[0] * scale))
     picture, alpha = scene(size_wh, grid_hw)
     guided = GuidedFilter(
-        grid_long_side=40, epsilon_y=EPSILONS[0], epsilon_uv=EPSILONS[1], gain=gain, opaque_from=opaque_from
+        grid_long_side=40,
+        epsilon_y=EPSILONS[0],
+        epsilon_uv=EPSILONS[1],
+        gain=gain,
+        fitted=fitted,
+        opaque_from=opaque_from,
     )
     got = guided.refine(at(picture), alpha)
-    exact = by_the_paper(picture, small_planes(picture, alpha, grid_hw, opaque_from), gain)
+    exact = by_the_paper(picture, small_planes(picture, alpha, grid_hw, opaque_from), gain, fitted)
     assert np.abs(got - exact).max() <= 0.6
 
 
@@ -125,7 +132,7 @@ def test_the_maps_are_exact_for_any_planes(height: int, width: int, seed: int) -
     sums, one = np.empty((14, width), np.float32), np.ones(width, np.uint8)
     box = 0, height, 0, width
     guided_kernels.fit_grid(planes, box, one, columns, sums, fits, *EPSILONS)
-    guided_kernels.average_fits(fits, box, columns[:4], sums[:4], count, maps, kinds, 1.0)
+    guided_kernels.average_fits(fits, planes[3], box, columns[:4], sums[:4], count, maps, kinds, 1.0, 1.0)
     exact = fits_by_window(planes, EPSILONS).transpose(0, 2, 1)
     assert np.abs(maps[:, :3] - exact[:, :3]).max() < 1e-3
     assert np.abs(maps[:, 3] - exact[:, 3]).max() < 0.1
@@ -167,7 +174,7 @@ def test_what_is_filled_is_what_would_be_computed(kind: str, monkeypatch: pytest
 
     def all_uncertain(*args: object) -> None:
         average(*args)
-        args[6][:] = grid_kernels.UNCERTAIN  # type: ignore[index]
+        args[7][:] = grid_kernels.UNCERTAIN  # type: ignore[index]
 
     monkeypatch.setattr(guided_kernels, "average_fits", all_uncertain)
     monkeypatch.setattr(Grid, "box", whole)
@@ -218,6 +225,8 @@ def test_a_steady_run_allocates_nothing_of_frame_size() -> None:
         {"epsilon_uv": -1.0},
         {"gain": 0.9},
         {"gain": float("nan")},
+        {"fitted": -0.1},
+        {"fitted": 1.1},
         {"opaque_from": 0.0},
         {"opaque_from": 1.1},
     ],

@@ -14,7 +14,7 @@ from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import F32, I420, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.refine.guided import GuidedFilter
-from rtmatte.temporal.exponential import ExponentialFilter
+from rtmatte.temporal.flow_filter import FlowFilter
 from tests.live_runs import FunctionMatter, LiveRun, live, nobody
 
 RAW = (120, 200, 220)
@@ -106,7 +106,7 @@ def test_a_model_that_fails_shows_a_card_and_comes_back(fault: Callable[[Frame],
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(GuidedFilter, "refine"), (ExponentialFilter, "apply"), (Compositor, "composite")],
+    [(GuidedFilter, "refine"), (FlowFilter, "apply"), (Compositor, "composite")],
     ids=["refine", "smooth", "composite"],
 )
 def test_a_stage_that_raises_shows_a_card_and_comes_back(

@@ -8,7 +8,7 @@ import pytest
 
 from rtmatte.frame import I420, U8, ColorTags
 from rtmatte.temporal import kernels
-from rtmatte.temporal.motion import Motion, Warp, small_luma
+from rtmatte.temporal.motion import Motion, Warp, small_luma, small_luma_cells
 
 
 def _texture(size_wh: tuple[int, int], seed: int) -> U8:
@@ -110,5 +110,5 @@ def test_a_warp_fetches_from_where_the_flow_leads(shape_hw: tuple[int, int]) -> 
     flow[..., 0] = 10
     values = np.tile(np.arange(width, dtype=np.float32), (height, 1))
     out = np.empty_like(values)
-    Warp().warp(values, flow, picture, out)
+    Warp().warp(values, flow, out, small_luma_cells(picture))
     assert np.allclose(out, np.minimum(values + 10 * width / 256, width - 1), atol=0.05)

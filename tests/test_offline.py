@@ -19,6 +19,7 @@ from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.refine.guided import GuidedFilter
+from rtmatte.temporal.flow_filter import FlowFilter
 from tests import clips
 from tests.decoding import decode, packets_of, plane
 
@@ -284,7 +285,7 @@ def test_an_error_in_any_stage_leaves_nothing(
 ) -> None:
     owner, name = {
         "estimate": (EverythingIsForeground, "estimate"),
-        "smooth": (rtmatte.ExponentialFilter, "apply"),
+        "smooth": (FlowFilter, "apply"),
         "refine": (GuidedFilter, "refine"),
         "composite": (rtmatte.Compositor, "composite"),
         "encode": (VideoFileSink, "send"),

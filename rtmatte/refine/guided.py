@@ -33,14 +33,17 @@ class GuidedFilter:
         self,
         *,
         grid_long_side: int = 256,
-        epsilon_y: float = 200.0,
-        epsilon_uv: float = 22.0,
+        epsilon_y: float = 1000.0,
+        epsilon_uv: float = 30.0,
         gain: float = 1.2,
+        fitted: float = 0.8,
         opaque_from: float = 0.75,
     ) -> None:
         """`grid_long_side` in cells, of which a window holds 7x7; the epsilons, in squared code values, are variances
         of luma and chroma below which a window counts as flat. The model's alpha counts as 1 from `opaque_from` on,
-        since nets draw people too small rather than too large; the result is steepened about one half by `gain`.
+        since nets draw people too small rather than too large. The fit is steepened about one half by `gain`; the share
+        `fitted` of the result is that, the rest is the model's alpha interpolated: noise of the picture comes through
+        the fit, so that a little less of it is calmer and no less sharp (figures in docs/design.md).
 
         Raises: `SettingsError` for a value out of range.
         """
@@ -50,11 +53,13 @@ class GuidedFilter:
             raise SettingsError(f"Expected positive variances, got {epsilon_y} and {epsilon_uv}.")
         if not gain >= 1:
             raise SettingsError(f"Expected a gain of 1 or more, got {gain}.")
+        if not 0 <= fitted <= 1:
+            raise SettingsError(f"Expected a share from 0 to 1, got {fitted}.")
         if not 0 < opaque_from <= 1:
             raise SettingsError(f"Expected an alpha above 0 and up to 1, got {opaque_from}.")
         self._grid_long_side = grid_long_side
         self._epsilons = float(epsilon_y), float(epsilon_uv)
-        self._gain = float(gain)
+        self._steepness = float(gain), float(fitted)
         self._quantizer = Quantizer(opaque_from)
         self._alpha_u8: U8 = np.empty((0, 0), np.uint8)
         self._maps: _Maps | None = None
@@ -69,7 +74,7 @@ class GuidedFilter:
         alpha_small_u8 = self._quantizer.quantize(alpha)
         if self._maps is None or self._maps.grid.size_hw != size_hw:
             self._maps = _Maps(size_hw, self._grid_long_side)
-        self._maps.fit(picture, small, alpha_small_u8, self._epsilons, self._gain)
+        self._maps.fit(picture, small, alpha_small_u8, self._epsilons, self._steepness)
         self._maps.apply(picture, out_u8)
         return out_u8
 
@@ -92,8 +97,15 @@ class _Maps:
         self._kinds: U8 = np.empty((height, width), np.uint8)
         self._wide: F32 = np.empty((4, 4 * size_hw[1] + 4), np.float32)
 
-    def fit(self, picture: Picture, small: U8 | None, alpha_u8: U8, epsilons: tuple[float, float], gain: float) -> None:
-        """The maps from colour to alpha for every cell."""
+    def fit(
+        self,
+        picture: Picture,
+        small: U8 | None,
+        alpha_u8: U8,
+        epsilons: tuple[float, float],
+        steepness: tuple[float, float],
+    ) -> None:
+        """The maps from colour to alpha for every cell; `steepness` is gain and fitted share."""
         planes, (height, width) = self._planes, self.grid.shape_hw
         self.grid.shrink(picture, planes[:3], small)
         if not isinstance(picture, I420):
@@ -106,7 +118,15 @@ class _Maps:
         box = self.grid.box(planes[3], 2 * RADIUS)
         guided_kernels.fit_grid(planes, box, self.grid.ones, self._columns, self._sums, self._fits, *epsilons)
         guided_kernels.average_fits(
-            self._fits, box, self._columns[:4], self._sums[:4], self.grid.window_widths, self._maps, self._kinds, gain
+            self._fits,
+            planes[3],
+            box,
+            self._columns[:4],
+            self._sums[:4],
+            self.grid.window_widths,
+            self._maps,
+            self._kinds,
+            *steepness,
         )
 
     def apply(self, picture: Picture, alpha_u8: U8) -> None:

@@ -103,18 +103,28 @@ def fit_grid(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def average_fits(
-    fit: F32, box: Box, columns: F32, sums: F32, count_x: F32, mean: F32, kinds: U8, gain: float
-) -> None:  # fmt: skip
+    fit: F32,
+    alpha: U8,
+    box: Box,
+    columns: F32,
+    sums: F32,
+    count_x: F32,
+    mean: F32,
+    kinds: U8,
+    gain: float,
+    fitted: float,
+) -> None:
     """The mean fit of all windows that hold a cell, steepened about one half by `gain`; and each cell's kind.
 
-    `fit` and `mean` are (h, 4, w) float32, filled in `box` only; outside it kinds are 0. `columns` (4, w + 2·RADIUS)
-    and `sums` (4, w) are scratch, `count_x` (w,) the windows in a row of each cell. A kind is 0 or 255 where the mean
-    fit gives that for any colour, else `UNCERTAIN`.
+    Of that, `mean` holds the share `fitted`, and of `alpha` itself, (h, w) uint8, the rest. `fit` and `mean` are
+    (h, 4, w) float32, filled in `box` only; outside it kinds are 0. `columns` (4, w + 2·RADIUS) and `sums` (4, w) are
+    scratch, `count_x` (w,) the windows in a row of each cell. A kind is 0 or 255 where `mean` gives that for any
+    colour, else `UNCERTAIN`.
     """
     top, bottom, left, right = box
     height, width = fit.shape[0], right - left
-    steep = np.float32(gain)
-    lift = (_FULL - _FULL * steep) * _HALF
+    steep, plain = np.float32(gain * fitted), np.float32(1 - fitted)
+    lift = np.float32(fitted) * (_FULL - _FULL * np.float32(gain)) * _HALF
     columns[:] = 0
     kinds[:] = 0
     for row in range(top, bottom):
@@ -134,9 +144,12 @@ def average_fits(
         for x in range(width):
             share[x] = steep / (rows * counts[x])
         for i in range(4):
-            add, source, target = lift if i == 3 else np.float32(0), sums[i], mean[row, i, left:right]
+            source, target = sums[i], mean[row, i, left:right]
             for x in range(width):
-                target[x] = source[x] * share[x] + add
+                target[x] = source[x] * share[x]
+        constant, own = mean[row, 3, left:right], alpha[row, left:right]
+        for x in range(width):
+            constant[x] += lift + plain * np.float32(own[x])
         columns[0, :] = 0  # its margins have to be
         _kinds_of(mean[row], left, right, kinds[row])
 

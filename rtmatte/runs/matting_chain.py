@@ -16,11 +16,13 @@ from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.components import Components
 from rtmatte.refine.foreground import ForegroundColors
 from rtmatte.refine.refiner import shape_hw
+from rtmatte.refine.spill import Despill
 from rtmatte.refine.subject import Subject
 from rtmatte.refine.upscale import Upscale
 from rtmatte.settings import MovingSettings
 from rtmatte.small import SmallPlanes
 from rtmatte.temporal.exponential import ExponentialFilter
+from rtmatte.temporal.flow_filter import FlowFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
 
 LETS_GO_AT = 0.5
@@ -72,7 +74,9 @@ class MattingChain:
         self._components = Components()
         self._subject = subject or (Subject() if settings.people == "nearest" else None)
         self._colors = ForegroundColors() if settings.edge_colors else None
-        self._smoother = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
+        self._despill = None if settings.spill == "off" else Despill(settings.spill)
+        self._smoother = FlowFilter(settings.smoothing_s)
+        self._smoother_at_size = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
         self._cuts = SceneCutDetector()
         self._small = SmallPlanes()
         self._pool = pool if self._subject is None else None
@@ -86,19 +90,23 @@ class MattingChain:
         return Matted(frame, _NOTHING, alpha_u8=rounded_u8)
 
     def smooth(self, matted: Matted) -> Matted:
-        """Alpha over time, in place."""
-        self.find_cut(matted)
+        """Alpha over time, in place. One that has the frame's size already isn't moved along with the picture."""
+        luma, seconds = self.find_cut(matted), matted.frame.pts_seconds
         if matted.alpha_u8 is not None:
-            self._smoother.apply_to_bytes(matted.alpha_u8, matted.frame.pts_seconds, cut=matted.cut)
-            return matted
-        np.copyto(matted.alpha, self._smoother.apply(matted.alpha, matted.frame.pts_seconds, cut=matted.cut))
+            self._smoother_at_size.apply_to_bytes(matted.alpha_u8, seconds, cut=matted.cut)
+        elif matted.alpha.shape == shape_hw(matted.frame.picture):
+            np.copyto(matted.alpha, self._smoother_at_size.apply(matted.alpha, seconds, cut=matted.cut))
+        else:
+            np.copyto(matted.alpha, self._smoother.apply(matted.alpha, luma, seconds, cut=matted.cut))
         return matted
 
-    def find_cut(self, matted: Matted) -> None:
-        """Tells whether the frame begins a new shot; for frames in order, a part of `smooth`."""
+    def find_cut(self, matted: Matted) -> U8:
+        """Tells whether the frame begins a new shot; for frames in order, a part of `smooth`. Returns its small luma."""
         picture = matted.frame.picture
         matted.small = self._small.of(picture)
-        matted.cut = self._cuts.is_cut(matted.small[0 if isinstance(picture, I420) else 1])
+        luma: U8 = matted.small[0 if isinstance(picture, I420) else 1]
+        matted.cut = self._cuts.is_cut(luma)
+        return luma
 
     def refine(self, matted: Matted, out_u8: U8 | None = None) -> U8:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
@@ -131,9 +139,14 @@ class MattingChain:
             self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
 
     def clear_edges(self, matted: Matted, alpha_u8: U8) -> None:
-        """Takes the old background out of the frame's colours wherever alpha is in between, in place."""
+        """Takes the old background out of the frame's colours wherever alpha is in between, and its light off the
+        foreground, in place, as the settings say."""
+        small = matted.small
+        if self._despill is not None:
+            self._despill.suppress(matted.frame.picture, alpha_u8)
+            small = None  # of the tinted picture
         if self._colors is not None:
-            self._colors.replace(matted.frame.picture, alpha_u8, matted.small)
+            self._colors.replace(matted.frame.picture, alpha_u8, small)
 
     def reset(self) -> None:
         """Forgets the past of every stage."""
@@ -143,6 +156,7 @@ class MattingChain:
     def forget_past(self) -> None:
         """Forgets the past of all stages but the model's."""
         self._smoother.reset()
+        self._smoother_at_size.reset()
         self._forget_refinement()
 
     def _forget_refinement(self) -> None:

@@ -84,12 +84,12 @@ class ExponentialFilter:
         else:
             lets_go_at = math.inf if self._lets_go_at is None else self._lets_go_at
             byte_kernels.follow_bytes(
-                alpha_u8, b.shown, b.fraction, b.window, b.restless, b.counts, b.scratch, weight, lets_go_at
+                alpha_u8, b.shown, b.fraction, b.window, b.restless, b.scratch, weight, lets_go_at
             )
 
     def reset(self) -> None:
         """Forgets the past; keeps the buffers."""
-        self._last_seconds = math.inf  # all time lies before
+        self._memory.forget()
 
 
 class _Bytes:
@@ -101,5 +101,4 @@ class _Bytes:
         self.fraction: U8 = np.empty(shape_hw, np.uint8)
         self.window = np.empty((ROWS, width), np.uint16)
         self.restless: U8 = np.empty((ROWS + 1, tiles), np.uint8)
-        self.counts: U8 = np.empty(tiles, np.uint8)
         self.scratch = np.empty((2, width), np.uint16)

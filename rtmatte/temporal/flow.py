@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtmatte.frame import F32, U8, Picture
-from rtmatte.temporal.motion import Motion, Warp, small_luma
+from rtmatte.temporal.motion import Motion, Warp, small_luma, small_luma_cells
 
 
 class MaskPropagator:
@@ -46,7 +46,7 @@ class MaskPropagator:
                 f"instead of {self._remembered.shape}"
             )
         self._motion.find(self._current, self._remembered)
-        self._warp.warp(self._alpha, self._motion.flow, picture, self._carried)
+        self._warp.warp(self._alpha, self._motion.flow, self._carried, small_luma_cells(picture))
         return self._carried
 
     def reset(self) -> None:

@@ -24,6 +24,26 @@ def follow(state: F32, alpha: F32, difference: F32, weight: float, lets_go_at: f
 
 
 @njit(nogil=True, cache=True)
+def follow_moved(
+    state: F32, alpha: F32, difference: F32, residual: F32, weight: float, lets_go_at: float, trusts_up_to: float
+) -> None:  # fmt: skip
+    """Moves `state` towards `alpha` by 1 − (1 − weight)·t; (h, w), of one shape.
+
+    t = (1 − (difference / lets_go_at)²)·(1 − (residual / trusts_up_to)²)², each bracket 0 at least.
+    """
+    one, zero, rest = np.float32(1), np.float32(0), np.float32(1 - weight)
+    scale_d, scale_r = np.float32(1 / lets_go_at), np.float32(1 / trusts_up_to)
+    for y in range(state.shape[0]):
+        s, a, d, r = state[y], alpha[y], difference[y], residual[y]
+        for x in range(s.size):
+            share_d, share_r = d[x] * scale_d, r[x] * scale_r
+            agrees, explained = one - share_d * share_d, one - share_r * share_r
+            agrees = agrees if agrees > zero else zero
+            explained = explained if explained > zero else zero
+            s[x] += (one - rest * agrees * explained * explained) * (a[x] - s[x])
+
+
+@njit(nogil=True, cache=True)
 def add_agreeing(other: F32, difference: F32, share: float, lets_go_at: float, total: F32, weights: F32) -> None:
     """Adds w·other to `total` and w to `weights`; w = share·max(0, 1 − (difference / lets_go_at)²)."""
     most, scale = np.float32(share), np.float32(1 / lets_go_at)

@@ -13,7 +13,7 @@ _LONG_SIDE = 240
 _LEAST_SIDE = 16
 """OpenCV's flow reads beyond smaller planes."""
 _FINEST_SCALE = 1
-"""Of the pyramid: the flow is found at half the small plane's size, for patches of 8x8 there."""
+"""Of the pyramid, by default: half the small plane's size."""
 _NOISE = 2.0
 """Residual in code values that is the camera's rather than a motion's, on planes averaged over 5x5."""
 _WINDOW = (5, 5)
@@ -35,6 +35,13 @@ def small_luma(picture: Picture, out: U8 | None = None) -> U8:
     return out
 
 
+def small_luma_cells(picture: Picture) -> tuple[float, float]:
+    """How many cells of `small_luma` the whole picture has across and down, those that it leaves out as well."""
+    width, height = picture_size_wh(picture)
+    step = _cell(width, height)
+    return width / step, height / step
+
+
 def _cell(width: int, height: int) -> int:
     return max(1, min(round(max(width, height) / _LONG_SIDE), min(width, height) // _LEAST_SIDE))
 
@@ -52,9 +59,10 @@ class Motion:
     Reference: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, finest_scale: int = _FINEST_SCALE) -> None:
+        """The flow is found at the planes' size divided by 2 to the power of `finest_scale`, for patches of 8x8."""
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._dis.setFinestScale(_FINEST_SCALE)
+        self._dis.setFinestScale(finest_scale)
         self._allocate((0, 0))
 
     def find(self, current: U8, reference: U8) -> None:
@@ -88,19 +96,18 @@ class Warp:
     def __init__(self) -> None:
         self._places: F32 = np.empty((0, 0, 2), np.float32)
 
-    def warp(self, values: F32, flow: F32, picture: Picture, out: F32) -> None:
+    def warp(self, values: F32, flow: F32, out: F32, cells_wh: tuple[float, float] | None = None) -> None:
         """Writes `values`, (h, w) float32 over the whole picture at any resolution, moved by `flow`, into `out`.
 
-        The flow, in cells of the small plane, leads from where a value shall be to where it is. Beyond the edge lies
-        what lies at the edge.
+        The flow leads from where a value shall be to where it is, in cells, of which the picture has `cells_wh`: None,
+        as many as the flow. Beyond the edge lies what lies at the edge.
         """
         height, width = values.shape
         if self._places.shape[:2] != values.shape:
             self._places = np.empty((height, width, 2), np.float32)
-        picture_width, picture_height = picture_size_wh(picture)
-        step = _cell(picture_width, picture_height)
+        across, down = cells_wh or (flow.shape[1], flow.shape[0])
         cv2.resize(flow, (width, height), dst=self._places, interpolation=cv2.INTER_LINEAR)
-        kernels.add_positions(self._places, width * step / picture_width, height * step / picture_height, self._places)
+        kernels.add_positions(self._places, width / across, height / down, self._places)
         _remap(values, self._places, out)
 
 
