@@ -134,6 +134,16 @@ def moving_camera(materials: Materials, frames: int) -> Iterator[Shot]:
         yield Shot(person, room, _noise(number, room, _SENSOR_NOISE))
 
 
+def green_screen(materials: Materials, frames: int) -> Iterator[Shot]:
+    """A person close before a green screen, whose light falls on hair, neck and shoulders."""
+    yield from _lit_from_behind(materials, frames, (70, 175, 50), 0.0)
+
+
+def orange_wall(materials: Materials, frames: int) -> Iterator[Shot]:
+    """A person before a strongly coloured wall with something on it; its light falls on their edges."""
+    yield from _lit_from_behind(materials, frames, (40, 105, 205), 0.25)
+
+
 SCENES: dict[str, Callable[[Materials, int], Iterator[Shot]]] = {
     scene.__name__: scene
     for scene in (
@@ -149,6 +159,8 @@ SCENES: dict[str, Callable[[Materials, int], Iterator[Shot]]] = {
         bystander,
         empty_room,
         moving_camera,
+        green_screen,
+        orange_wall,
     )
 }
 
@@ -189,6 +201,22 @@ def _with_bystander(materials: Materials, frames: int) -> Iterator[tuple[Layer, 
         person = materials.man_in_jacket().standing(number, _HD, 0.95, 0.42)
         other = materials.man_in_denim().standing(number + 20, _HD, 0.58, 0.82 + 0.03 * math.sin(number / 20))
         yield person, other, room, _noise(number, room, _SENSOR_NOISE)
+
+
+def _lit_from_behind(
+    materials: Materials, frames: int, wall_bgr: tuple[float, float, float], picture_share: float
+) -> Iterator[Shot]:
+    """A quarter of the wall's light falls on what touches the outline, less further in, and a little everywhere."""
+    wall = np.array(wall_bgr, np.float32)
+    y, x = np.mgrid[: _HD[1], : _HD[0]].astype(np.float32)
+    shade = 1.05 - 0.25 * np.hypot(x / _HD[0] - 0.5, y / _HD[1] - 0.4)
+    room = shade[:, :, None] * wall * (1 - picture_share) + picture_share * view(materials.room("meet_5"), _HD)
+    for number in range(frames):
+        person = materials.man_in_jacket().standing(number, _HD, 0.95, _sway(number, 0.5, 0.02))
+        behind = np.asarray(cv2.GaussianBlur(1 - person.alpha, (0, 0), _HD[1] / 45), np.float32)
+        reach = 0.03 + behind / 2
+        spill = np.asarray(reach[:, :, None] * wall, np.float32)
+        yield Shot(person, room, _noise(number, room, _SENSOR_NOISE), spill)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
 RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form"]
 People: TypeAlias = Literal["everyone", "nearest"]
+SpillName: TypeAlias = Literal["off", "auto", "green", "blue"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
 _VIDEO_SUFFIXES = {
@@ -180,6 +181,8 @@ class MovingSettings(EstimateSettings):
     """Who stays: all, or only who was nearest at first and is followed from then on."""
     edge_colors: bool = True
     """Take the old background out of the colours of hair and other soft edges."""
+    spill: SpillName = "off"
+    """Take the light of a green or blue screen off the person (despill), or of any coloured wall off their edges."""
     clean_plate: bool = False
     """Learn the room behind, as far as the camera stands still, and settle the edge by it."""
     plate: Path | None = None
@@ -239,6 +242,8 @@ class ImageSettings(EstimateSettings):
     """What goes, likewise; alone, everything else that stands in front stays."""
     edge_colors: bool = False
     """Estimate the foreground's own colours at soft edges; needs the extra `quality`."""
+    spill: SpillName = "off"
+    """As `MovingSettings.spill`."""
     encoder_quality: int | None = None
     """None: 95 for JPEG, WebP without loss."""
     max_megapixels: float = 200.0

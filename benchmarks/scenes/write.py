@@ -21,12 +21,14 @@ _BT709 = 1
 class Shot:
     """One frame of a scene: what is in front, what is behind ((H, W, 3) float32 BGR), the sensor's noise if any.
 
-    `noise` is added to the picture alone: it is neither the foreground's nor the room's true colour.
+    `spill`, of the same kind, is light of the room that falls on what is in front; like `noise` it is added to the
+    picture alone: neither is the foreground's or the room's true colour.
     """
 
     foreground: Layer
     background: F32
     noise: F32 | None = None
+    spill: F32 | None = None
 
 
 def composed(shot: Shot) -> tuple[U8, U8, U8]:
@@ -36,6 +38,8 @@ def composed(shot: Shot) -> tuple[U8, U8, U8]:
     foreground[alpha_u8 == 0] = 0
     weight = (alpha_u8.astype(np.float32) / 255)[:, :, None]
     picture = weight * foreground + (1 - weight) * np.clip(shot.background, 0, 255)
+    if shot.spill is not None:
+        picture = picture + weight * shot.spill
     if shot.noise is not None:
         picture = picture + shot.noise
     return np.rint(np.clip(picture, 0, 255)).astype(np.uint8), alpha_u8, foreground

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from rtmatte.capture.video_file import VideoFileSource
-from rtmatte.frame import U8, Frame, VideoFormat
+from rtmatte.frame import I420, U8, Frame, Picture, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.remembered import RememberedAlphas
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.two_pass import SecondLook, first_pass
-from rtmatte.settings import BEST_VIDEO, People, RefinerName, VideoSettings
+from rtmatte.settings import BEST_VIDEO, People, RefinerName, SpillName, VideoSettings
 from scoring.carried import CarriedMatter
 from scoring.peers import real_peer, squashed_u2netp
 
@@ -37,6 +37,8 @@ class Config:
     smoothing_s: float = VideoSettings.smoothing_s
     refiner: RefinerName = VideoSettings.refiner
     people: People = VideoSettings.people
+    edge_colors: bool = VideoSettings.edge_colors
+    spill: SpillName = VideoSettings.spill
     clean_plate: bool = VideoSettings.clean_plate
     two_pass: bool = VideoSettings.two_pass
     threads: int | None = None
@@ -67,10 +69,12 @@ CONFIGS: Mapping[str, Config] = {
 
 @dataclass(frozen=True, slots=True)
 class MattedFrame:
-    """A frame, its alpha at frame size ((H, W) uint8, its own copy), and the seconds that each stage took."""
+    """A frame, its alpha at frame size ((H, W) uint8, its own copy), its colours as they are composited, and the
+    seconds that each stage took."""
 
     frame: Frame
     alpha_u8: U8
+    foreground: Frame
     stage_seconds: dict[str, float]
 
 
@@ -113,6 +117,8 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             smoothing_s=config.smoothing_s,
             refiner=config.refiner,
             people=config.people,
+            edge_colors=config.edge_colors,
+            spill=config.spill,
             clean_plate=config.clean_plate,
         )
         if config.two_pass:
@@ -130,14 +136,28 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             smoothed = time.perf_counter()
             alpha_u8 = chain.refine(matted)
             refined = time.perf_counter()
-            seconds = {"estimate": estimated - begun, "smooth": smoothed - estimated, "refine": refined - smoothed}
-            yield MattedFrame(frame, alpha_u8.copy(), seconds)
+            foreground = replace(frame, picture=_copy(frame.picture))
+            cleared = time.perf_counter()
+            chain.clear_edges(replace(matted, frame=foreground), alpha_u8)
+            seconds = {
+                "estimate": estimated - begun,
+                "smooth": smoothed - estimated,
+                "refine": refined - smoothed,
+                "colors": time.perf_counter() - cleared,
+            }
+            yield MattedFrame(frame, alpha_u8.copy(), foreground, seconds)
 
 
 def alphas(clip: Path, config: Config) -> Iterator[U8]:
     """The alpha of each frame, (H, W) uint8 at frame size, as it would be composited."""
     for matted in matted_frames(clip, config):
         yield matted.alpha_u8
+
+
+def _copy(picture: Picture) -> Picture:
+    if isinstance(picture, I420):
+        return I420.over(picture.buffer.copy(), picture.size_wh, picture.color)
+    return picture.copy()
 
 
 def _matter(config: Config, video: VideoFormat) -> Matter:

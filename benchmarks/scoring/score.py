@@ -114,8 +114,7 @@ def score_frame(sample: Sample, before: Sample | None) -> Scores:
         scores["dtssd"] = metrics.dtssd(alpha, before.alpha, truth, before.truth)
         scores["flicker"] = metrics.flicker(alpha, before.alpha, truth, before.truth, sample.luma, before.luma)
     if sample.true_foreground_bgr is not None:
-        # The compositor takes the picture itself for the foreground's colours.
-        foreground_bgr = picture_bgr(sample.matted.frame)
+        foreground_bgr = picture_bgr(sample.matted.foreground)
         scores["foreground_mse"] = metrics.foreground_mse(foreground_bgr, sample.true_foreground_bgr, truth)
         scores["foreground_edge_mad"] = metrics.foreground_edge_mad(foreground_bgr, sample.true_foreground_bgr, truth)
     return scores

@@ -25,6 +25,7 @@ def image(
     keep: options.Keep = None,
     drop: options.Drop = None,
     edge_colors: options.EdgeColors = ImageSettings.edge_colors,
+    spill: options.Spill = ImageSettings.spill,
     quality: options.Quality = "normal",
     encoder_quality: Annotated[
         int | None, typer.Option("--encoder-quality", help="1 to 100, for JPEG; makes WebP lossy.")
@@ -54,6 +55,7 @@ def image(
         threads=threads,
         keep=tuple(keep or ()),
         drop=tuple(drop or ()),
+        spill=spill,
         **options.by_quality(context, quality, BEST_IMAGE, refiner=refiner, edge_colors=edge_colors),
         encoder_quality=encoder_quality,
         max_megapixels=max_megapixels,
@@ -71,6 +73,7 @@ def image(
         # Plainly is what happens without one, at the picture's own depth and a tile at a time.
         refiner=None if settings.refiner == "upscale" else make_refiner(settings.refiner),
         edge_colors=settings.edge_colors,
+        spill=settings.spill,
         keep=settings.keep,
         drop=settings.drop,
         max_megapixels=settings.max_megapixels,

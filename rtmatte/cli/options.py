@@ -70,6 +70,13 @@ EdgeColors = Annotated[
     bool,
     typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),
 ]
+Spill = Annotated[
+    Literal["off", "auto", "green", "blue"],
+    typer.Option(
+        "--spill",
+        help="Despill: take the light of a green or blue screen off the person; auto: of any coloured wall, off edges.",
+    ),
+]
 CleanPlate = Annotated[
     bool, typer.Option("--clean-plate", help="The camera stands still: learn the room and settle the edge by it.")
 ]

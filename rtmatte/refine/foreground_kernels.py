@@ -73,11 +73,22 @@ def find_kinds(front: U8, back: U8, kinds: U8) -> None:
 
 
 @njit(nogil=True, cache=True)
+def find_nearness(around: U8, gain: float, means: F32) -> None:
+    """How near the back is, into row 6 of `means` (h, 7, w): `gain` times its share, up to 1; `around` is alpha."""
+    for y in range(around.shape[0]):
+        alpha, near = around[y], means[y, 6]
+        for x in range(alpha.size):
+            share = np.float32(gain / 255) * (_FULL - np.float32(alpha[x]))
+            near[x] = share if share < np.float32(1) else np.float32(1)
+
+
+@njit(nogil=True, cache=True)
 def mean_colors(planes: U8, box: Box, ones: U8, columns: F32, sums: F32, means: F32) -> None:
     """The mean foreground and background colours in the window about each cell of `box`.
 
     `planes` (5, h, w) are the picture's and the two weights, bytes; windows end at the box. `columns`
-    (10, w + 2·RADIUS), `sums` (8, w) are scratch; `means` (h, 6, w) float32: foreground and background of each plane.
+    (10, w + 2·RADIUS), `sums` (8, w) are scratch; the first six rows of `means` (h, 7, w) float32:
+    foreground and background of each plane.
     """
     top, bottom, left, right = box
     columns[:8] = 0

@@ -34,7 +34,7 @@ from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
 from rtmatte.runs.two_pass import SecondLook, first_pass
-from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, VideoSettings
+from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, SpillName, VideoSettings
 from rtmatte.stats import StageTime
 
 
@@ -68,6 +68,7 @@ def process_video(
     keep: Sequence[str] = VideoSettings.keep,
     drop: Sequence[str] = VideoSettings.drop,
     edge_colors: bool = VideoSettings.edge_colors,
+    spill: SpillName = VideoSettings.spill,
     clean_plate: bool = VideoSettings.clean_plate,
     plate: Path | None = VideoSettings.plate,
     light_wrap: float = VideoSettings.light_wrap,
@@ -103,6 +104,7 @@ def process_video(
         keep=tuple(keep),
         drop=tuple(drop),
         edge_colors=edge_colors,
+        spill=spill,
         clean_plate=clean_plate,
         plate=plate,
         light_wrap=light_wrap,

@@ -26,7 +26,9 @@ from rtmatte.matting.matter import Matter
 from rtmatte.output.image import Pixels, check_target, write_image
 from rtmatte.refine.closed_form import foreground_multi_level
 from rtmatte.refine.refiner import Refiner
+from rtmatte.refine.spill import Despill
 from rtmatte.refine.subject import Subject
+from rtmatte.settings import SpillName
 
 _TILE_PIXELS = 1 << 20
 
@@ -49,6 +51,7 @@ def process_image(
     background: Background | None = None,
     refiner: Refiner | None = None,
     edge_colors: bool = False,
+    spill: SpillName = "off",
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     max_megapixels: float | None = DEFAULT_MAX_MEGAPIXELS,
@@ -59,8 +62,8 @@ def process_image(
 
     Depth, colour profile, EXIF and resolution are kept as far as the format can; alpha that the picture has already is
     multiplied in. `background` None leaves it transparent. `refiner` brings alpha to the picture's size, by default
-    plainly; `edge_colors` puts the foreground's own colours where alpha is in between. `keep` and `drop` are points of
-    the upright picture, as of `ImageSettings`. `encoder_quality`, 1 to 100, is for JPEG and makes WebP lossy.
+    plainly; `edge_colors` puts the foreground's own colours where alpha is in between; `spill`, `keep` and `drop` are
+    as of `ImageSettings`. `encoder_quality`, 1 to 100, is for JPEG and makes WebP lossy.
 
     Raises: what `read_image` and `write_image` raise; ModelOutputError for an alpha that isn't one; SettingsError for a
     point that isn't on anything; RuntimeNotInstalledError for `edge_colors` without the extra `quality`.
@@ -68,7 +71,7 @@ def process_image(
     started = time.perf_counter()
     check_target(target, with_alpha=background is None, overwrite=overwrite)
     still = read_image(source, max_megapixels=max_megapixels)
-    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, keep=keep, drop=drop)
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, spill=spill, keep=keep, drop=drop)
     notices = write_image(
         target,
         still.image,
@@ -90,6 +93,7 @@ def remove_background(
     matter: Matter | None = None,
     refiner: Refiner | None = None,
     edge_colors: bool = False,
+    spill: SpillName = "off",
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
 ) -> U8:
@@ -98,7 +102,7 @@ def remove_background(
     Arrays are uint8 and in RGB order, as everywhere outside OpenCV: (H, W, 3), (H, W, 4) with straight alpha, or grey
     (H, W). Returns a new (H, W, 4) uint8 RGBA array: straight alpha, black where it is 0; with a `background`, opaque.
     Files and Pillow images are turned upright; values stay in the picture's own colour space. The model is loaded by
-    every call; for many pictures hand in a `matter`. `refiner`, `edge_colors`, `keep` and `drop` as of
+    every call; for many pictures hand in a `matter`. The options from `refiner` on are those of
     `process_image`.
 
     Raises: what `read_image` raises; UnreadableInputError for an array of another shape or type; ModelError;
@@ -109,7 +113,7 @@ def remove_background(
         from rtmatte.matting.load import load_matter
 
         matter = load_matter(model)
-    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, keep=keep, drop=drop)
+    alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, spill=spill, keep=keep, drop=drop)
     if background is not None:
         alpha = np.full_like(alpha, 255)
     rgba: U8 = np.dstack([still.image[..., ::-1], alpha])
@@ -124,6 +128,7 @@ def _matte(
     refiner: Refiner | None,
     *,
     edge_colors: bool,
+    spill: SpillName,
     keep: Sequence[str],
     drop: Sequence[str],
 ) -> Pixels:
@@ -137,6 +142,8 @@ def _matte(
         estimated = _selected(estimated, still.size_wh, keep, drop)
     alpha = _full_size_alpha(_refined(frame, estimated, refiner), still)
     behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
+    if spill != "off":
+        Despill(spill).suppress(still.image, alpha, frame.picture)
     if edge_colors:
         _clear_edges(still, alpha)
     if behind is not None:
