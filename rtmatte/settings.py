@@ -173,6 +173,8 @@ class MovingSettings(EstimateSettings):
 
     model: str = "selfie-multiclass-int8"
     """People; for anything else see `rtmatte models list`."""
+    skip_still: bool = True
+    """Don't run the model on frames in which nothing has moved; half a second long at most."""
     smoothing_s: float = 0.15
     """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
     refiner: RefinerName = "guided"

@@ -18,6 +18,7 @@ from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.registry import MODELS, find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import OnnxSession
+from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.weights import read_verified
 from tests.nets import image_net, recurrent_net, u2netp_over
 
@@ -71,6 +72,7 @@ MATTERS: dict[str, Callable[[], Matter]] = {
     "selfie-multiclass-fast": lambda: _image("selfie-multiclass-fast"),
     "own": lambda: matter_for(NetSpec(), _own_session(), name="own"),
     "recurrent": _recurrent,
+    "skips still": lambda: SkipsStill(_image("selfie")),
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,
     "recorded stream": _recorded_stream,

@@ -52,6 +52,9 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
+SkipStill = Annotated[
+    bool, typer.Option("--skip-still/--no-skip-still", help="Let the model rest while nothing moves.")
+]
 RefinerOption = Annotated[
     Literal["guided", "upscale", "closed-form"],
     typer.Option("--refine", help="How the mask comes to full size: along edges, plainly, or by slow exact matting."),

@@ -50,6 +50,7 @@ def webcam(
     preview: Annotated[
         bool, typer.Option("--preview", help="A window with what is sent, and keys (h shows them).")
     ] = LiveSettings.preview,
+    skip_still: options.SkipStill = LiveSettings.skip_still,
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
     ] = LiveSettings.smoothing_s,
@@ -103,6 +104,7 @@ def webcam(
         safe_frame=safe_frame,
         mirror=mirror,
         preview=preview,
+        skip_still=skip_still,
         smoothing_s=smoothing,
         refiner=refiner,
         people=people,

@@ -12,6 +12,7 @@ from rtmatte.matting.net_spec import NetSpec, read_net_spec
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import Device, OnnxSession
+from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.weights import read_verified
 
 
@@ -22,12 +23,14 @@ def load_matter(
     device: Device = "auto",
     threads: int | None = None,
     sample_aspect_ratio: Fraction = Fraction(1),
+    skip_still: bool = False,
 ) -> Matter:
     """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
 
     `name` is one of the registry's, or the path of your own .onnx file; then `model_spec` is the TOML file that says
     what it eats and gives (docs in `rtmatte/matting/net_spec.py`), by default the one beside it: `net.onnx`,
     `net.toml`. `sample_aspect_ratio` is that of the frames to come (width / height of one pixel).
+    With `skip_still` the model doesn't run on frames in which nothing has moved (`rtmatte/matting/still.py`).
 
     Raises:
         UnknownModelError: no such model.
@@ -43,7 +46,8 @@ def load_matter(
         row = find_model(str(name))
         net, label, data = row.net, row.name, read_verified(row)
     session = OnnxSession(data, device=device, threads=threads)
-    return matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
+    matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
+    return SkipsStill(matter) if skip_still else matter
 
 
 def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_ratio: Fraction = Fraction(1)) -> Matter:

@@ -62,6 +62,7 @@ def process_video(
     model_spec: Path | None = VideoSettings.model_spec,
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
+    skip_still: bool = VideoSettings.skip_still,
     smoothing_s: float = VideoSettings.smoothing_s,
     refiner: RefinerName = VideoSettings.refiner,
     people: People = VideoSettings.people,
@@ -98,6 +99,7 @@ def process_video(
         model_spec=model_spec,
         device=device,
         threads=threads,
+        skip_still=skip_still,
         smoothing_s=smoothing_s,
         refiner=refiner,
         people=people,
@@ -133,6 +135,7 @@ def process_video(
             device=settings.device,
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
+            skip_still=settings.skip_still,
         )
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
         learnt = None

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from rtmatte.frame import F32, I420, Frame, Picture, picture_size_wh
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.still import rested
 from rtmatte.newest import Newest
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import Matted
@@ -28,7 +29,7 @@ _JOIN_TIMEOUT_S = 0.5
 class Masks(Protocol):
     """Alpha for the frames that are shown. Owned by one thread.
 
-    `times` is how long the model takes for a frame.
+    `times` is how long the model takes for a frame; frames on which it rests don't count.
     """
 
     times: RecentLatency
@@ -59,8 +60,9 @@ class OwnMasks:
     def matted(self, frame: Frame) -> Matted:
         begun = time.monotonic()
         alpha = self._matter.estimate(frame)
-        now = time.monotonic()
-        self.times.add(now - begun, now)
+        if not rested(self._matter):
+            now = time.monotonic()
+            self.times.add(now - begun, now)
         return Matted(frame, alpha)
 
     def reset(self) -> None:
@@ -173,7 +175,8 @@ class CarriedMasks:
                 alpha = self._matter.estimate(question.frame).copy()
             except Exception as failure:  # raised again by `matted`, in the thread that asked
                 error = failure
-            now = time.monotonic()
-            self.times.add(now - begun, now)
+            if not rested(self._matter):
+                now = time.monotonic()
+                self.times.add(now - begun, now)
             if self._answers.put(_Estimated(question.frame, alpha, error)) is not None:
                 self._pool.release(question.frame.picture)  # the run has ended meanwhile

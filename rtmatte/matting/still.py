@@ -1,0 +1,111 @@
+"""The model rests while nothing moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rtmatte.frame import F32, I420, U8, ColorTags, Frame, Picture, picture_size_wh
+from rtmatte.matting.matter import Matter
+from rtmatte.small import SmallPlanes, small_shape
+
+_LEAST_NOISE, _MOST_NOISE = 3.0, 8.0
+"""Difference of two small pictures, averaged over 3x3, that is noise and no motion, in code values: as the picture has
+it, but within these bounds. An edge of contrast 100 that moves by half a pixel of a 720p frame makes a difference of 3,
+and a camera that is turned makes one of far more than 8 somewhere."""
+_PEAK = 2.0
+"""The largest difference in a picture of noise alone is so many times that in the usual block, at most."""
+_BLOCK = 16
+_OLDEST_S = 0.5
+"""The model looks at least so often, lest it stay with what it saw badly once."""
+_AVERAGED = (3, 3)
+
+
+class SkipsStill:
+    """A `Matter` that runs another one only where the picture differs from the one that it last ran on.
+
+    Otherwise it gives the same alpha again, half a second long at most. Compared is always with the picture that the
+    alpha was estimated for, so that slow motion adds up until it is seen. What it does depends on the frames alone, not
+    on when they come. Owned by one thread; its buffers are allocated when sizes change. `rested` tells whether the last
+    call was answered without the model.
+    """
+
+    def __init__(self, matter: Matter) -> None:
+        self.name = matter.name
+        self.provider = matter.provider
+        self.rested = False
+        self._matter = matter
+        self._small = SmallPlanes()
+        self._looks = _Look(), _Look()
+        self._knows = False
+        self._kept: F32 = np.empty((0, 0), np.float32)
+        self._given = self._kept
+
+    def estimate(self, frame: Frame) -> F32:
+        """As `Matter.estimate`.
+
+        Raises: what the other one raises; the next frame is looked at then.
+        """
+        before, now = self._looks
+        now.take(frame, self._small)
+        self.rested = self._knows and now.shows_no_motion_since(before)
+        if not self.rested:
+            self._knows = False
+            alpha = self._matter.estimate(frame)
+            if self._kept.shape != alpha.shape:
+                self._kept, self._given = np.empty_like(alpha), np.empty_like(alpha)
+            np.copyto(self._kept, alpha)
+            self._looks, self._knows = (now, before), True
+        # A copy, since the caller may write into what it gets.
+        np.copyto(self._given, self._kept)
+        return self._given
+
+    def reset(self) -> None:
+        """As `Matter.reset`; the model looks at the next frame."""
+        self._knows = False
+        self._matter.reset()
+
+
+def rested(matter: Matter) -> bool:
+    """Whether its last answer was given without running the model."""
+    return isinstance(matter, SkipsStill) and matter.rested
+
+
+class _Look:
+    """A small picture and what else tells one picture from another."""
+
+    def __init__(self) -> None:
+        self._planes = np.empty((0, 0, 0), np.uint8)
+        self._kind: tuple[type[Picture], ColorTags | None] | None = None
+        self._seconds = 0.0
+        self._difference = self._planes
+
+    def take(self, frame: Frame, small: SmallPlanes) -> None:
+        picture = frame.picture
+        width, height = picture_size_wh(picture)
+        shape = (3, *small_shape((height, width)))
+        if self._planes.shape != shape:
+            self._planes, self._difference = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        small.shrink(picture, self._planes)
+        for plane in self._planes:
+            cv2.blur(plane, _AVERAGED, dst=plane)
+        self._kind = type(picture), picture.color if isinstance(picture, I420) else None
+        self._seconds = float(frame.pts_seconds)
+
+    def shows_no_motion_since(self, before: _Look) -> bool:
+        if self._kind != before._kind or self._planes.shape != before._planes.shape:
+            return False
+        if not 0 <= self._seconds - before._seconds < _OLDEST_S:
+            return False
+        cv2.absdiff(self._planes, before._planes, dst=self._difference)
+        return all(float(difference.max()) <= _noise(difference) for difference in self._difference)
+
+
+def _noise(difference: U8) -> float:
+    """Up to which (h, w) uint8 differences are noise: judged by the largest one in the usual block of the picture."""
+    rows, columns = difference.shape[0] // _BLOCK, difference.shape[1] // _BLOCK
+    if not rows or not columns:
+        return _LEAST_NOISE
+    blocks = difference[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    usual = float(np.median(blocks.max(axis=1).max(axis=2)))
+    return min(max(_PEAK * usual, _LEAST_NOISE), _MOST_NOISE)
