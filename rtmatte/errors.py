@@ -25,7 +25,8 @@
     │   ├── RuntimeConflictError (ImportError)    two onnxruntime packages in one folder
     │   ├── ProviderUnavailableError (RuntimeError)
     │   └── ModelOutputError (RuntimeError)       NaN, wrong shape
-    └── StageStalledError (TimeoutError)          a stage made no progress            exit code 1
+    ├── StageStalledError (TimeoutError)          a stage made no progress            exit code 1
+    └── JobDiedError (RuntimeError)               a job's process ended without a result
 
 Each also subclasses the builtin that fits, so that `except FileNotFoundError` works. A message has up to three
 parts: what happened (with expected and got), and what to do next.
@@ -150,4 +151,8 @@ class ModelOutputError(ModelError, RuntimeError):
 
 
 class StageStalledError(RtmatteError, TimeoutError):
+    pass
+
+
+class JobDiedError(RtmatteError, RuntimeError):
     pass

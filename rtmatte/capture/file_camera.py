@@ -119,4 +119,4 @@ class FileCamera(PictureCamera):
 
     def _opened(self) -> VideoFileSource:
         # On one core, since a camera's decoding must not delay, in bursts, what is done with the frame before.
-        return VideoFileSource(self.path, pool=self._pool, threaded=False)
+        return VideoFileSource(self.path, pool=self._pool, threads=1)

@@ -12,18 +12,28 @@ if TYPE_CHECKING:
 
 
 class PacketDecoder:
-    """Decodes one video stream with FFmpeg's own threads, or in the caller's alone.
+    """Decodes one video stream with FFmpeg's own threads: `threads` of them, or one for each core.
 
-    `errors` counts packets that gave no frame but an error; `broke_off` tells that the file could not be read to its
-    end. Neither ends the iteration early: decoding goes on with the next packet.
+    `errors` counts packets that gave no frame but an error, of those shown within `span` where that is given (from the
+    first time stamp until before the second, or the end); `broke_off` tells that the file could not be read to its end.
+    Neither ends the iteration early: decoding goes on with the next packet.
     """
 
-    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, *, threaded: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: av.VideoStream,
+        *,
+        threads: int | None = None,
+        span: tuple[int, int | None] | None = None,
+    ) -> None:
         self.errors = 0
         self.broke_off = False
         self._path = path
         self._container = container
         self._stream = stream
+        self.span = span
         self._first_error: str | None = None
         self._owed = 0
         """Packets that have given neither a frame nor an error so far."""
@@ -31,7 +41,7 @@ class PacketDecoder:
         # Of a stream that was read before, as after rewinding, it can't be changed any more.
         if not stream.codec_context.is_open:
             stream.thread_type = "AUTO"
-            stream.thread_count = 0 if threaded else 1
+            stream.thread_count = threads or 0
 
     def frames(self) -> Generator[av.VideoFrame, None, None]:
         """All frames in presentation order."""
@@ -76,12 +86,21 @@ class PacketDecoder:
         except MemoryError:
             raise
         except av.error.FFmpegError as error:
-            self._note(error)
-            self.errors += 1
+            if self._is_within_span(packet):
+                self._note(error)
+                self.errors += 1
             self._owed -= 1
             return []
         self._owed -= len(frames)
         return frames
+
+    def _is_within_span(self, packet: av.Packet[av.VideoStream] | None) -> bool:
+        if self.span is None:
+            return True
+        begin, end = self.span
+        if packet is None or packet.pts is None:
+            return end is None
+        return begin <= packet.pts and (end is None or packet.pts < end)
 
     def _note(self, error: av.error.FFmpegError) -> None:
         self._first_error = self._first_error or ffmpeg_said(error)

@@ -13,6 +13,7 @@ from rtmatte.capture.completeness import is_cut_short
 from rtmatte.capture.frame_reader import FrameReader
 from rtmatte.capture.opening import choose_video, container_seconds, open_container, reported_rate
 from rtmatte.capture.packet_decoder import PacketDecoder
+from rtmatte.capture.segment import Segment
 from rtmatte.capture.timeline import Timeline
 from rtmatte.errors import InputError, NoFramesError
 from rtmatte.frame import ColorTags, Frame, VideoFormat
@@ -30,19 +31,21 @@ class VideoFileSource:
     The first frame is decoded on opening: it tells size, colours and orientation. Pictures come from `pool` and belong
     to the consumer; with no pool given, each is new. `close` may come from any thread.
 
-    `threaded` decodes on all cores: sooner through, but in bursts that whatever runs beside it has to bear.
+    Decodes on all cores, or by `threads`: with fewer, it is longer on its way but comes in no bursts that whatever runs
+    beside it has to bear.
 
     Raises: `InputNotFoundError`; `UnreadableInputError` for what isn't a clip or has no index; `NoVideoStreamError`;
     while iterating `NoFramesError`, and `InputError` once closed or on a second iteration without `rewind`.
     """
 
-    def __init__(self, path: str | Path, *, pool: PicturePool | None = None, threaded: bool = True) -> None:
+    def __init__(self, path: str | Path, *, pool: PicturePool | None = None, threads: int | None = None) -> None:
         self.path = Path(path)
         self.notices: list[str] = []
         self.damaged = 0
         self.truncated = False
         self._pool = pool or PicturePool()
-        self._threaded = threaded
+        self._threads = threads
+        self._segment: Segment | None = None
         self._lock = Lock()
         self._closed = False
         self._open()
@@ -62,7 +65,8 @@ class VideoFileSource:
     def _begin(self) -> None:
         """Decodes the first frame from where the file stands."""
         self._iterated = False
-        self._decoder = PacketDecoder(self.path, self._container, self._stream, threaded=self._threaded)
+        span = None if self._segment is None else self._segment.kept
+        self._decoder = PacketDecoder(self.path, self._container, self._stream, threads=self._threads, span=span)
         self._frames = self._decoder.frames()
         self._first = next(self._frames, None)
 
@@ -84,14 +88,40 @@ class VideoFileSource:
                 self._timeline = Timeline(self.format.time_base, self.format.frame_rate_reported or _USUAL_RATE)
 
     def _sought_back(self) -> bool:
+        if not self._sought(self._stream.start_time or 0):
+            return False
+        return self._first is not None and self._first.pts is not None and self._first.pts == self._first_pts
+
+    def _sought(self, ticks: int) -> bool:
+        """Whether the file could be made to stand near that time; then the first frame from there is decoded."""
         import av.error
 
         try:
-            self._container.seek(self._stream.start_time or 0, stream=self._stream)
+            self._container.seek(ticks, stream=self._stream)
         except av.error.FFmpegError:
             return False
         self._begin()
-        return self._first is not None and self._first.pts is not None and self._first.pts == self._first_pts
+        return True
+
+    def restrict(self, segment: Segment) -> None:
+        """Gives only the frames of a segment from now on, in the size and colours of the file's first frame.
+
+        Damage counts where frames are to be kept. To be called before the iteration.
+
+        Raises: `InputError` once closed, or where the file can't be read from there.
+        """
+        with self._lock:
+            self._check_open()
+            self._segment, key = segment, segment.key
+            self._decoder.span = segment.kept
+            if key is None:
+                return
+            self._frames.close()
+            # Containers seek by either time, and some land behind the key frame all the same.
+            for ticks in (key.pts, key.dts, self._stream.start_time or 0):
+                if self._sought(ticks) and self._first is not None and (self._first.pts or 0) <= segment.begin:
+                    return
+        raise InputError(f"{self.path.name} can't be read from {segment.begin * self.format.time_base} s on.")
 
     def _describe(self, stream: av.VideoStream) -> None:
         rate = reported_rate(stream)
@@ -113,21 +143,21 @@ class VideoFileSource:
             raise InputError(f"{self.path.name} was iterated a second time.", hint="Open it again.")
         self._iterated = True
         decoded = self._next_decoded()
-        index = 0
+        first_index = index = 0 if self._segment is None else self._segment.first_index
         while decoded is not None:
             frame, picture = decoded, None
             with self._lock:
                 self._check_open()
                 assert self._reader is not None
                 picture = self._reader.read(frame)
-                if frame.is_corrupt:
+                if frame.is_corrupt and self._is_kept(frame):
                     self.damaged += 1
             pts = self._timeline.stamp(frame.pts)
             yield Frame(picture, pts, self.format.time_base, index, frame.duration or None)
             index += 1
             decoded = self._next_decoded()
         self._conclude()
-        if index == 0:
+        if index == first_index:
             raise NoFramesError(
                 f"{self.path.name} has a video stream, but not a single frame of it could be decoded"
                 f"{self._decoder.first_error_text()}.",
@@ -137,10 +167,23 @@ class VideoFileSource:
     def _next_decoded(self) -> av.VideoFrame | None:
         with self._lock:
             self._check_open()
-            if self._first is not None:
-                first, self._first = self._first, None
-                return first
-            return next(self._frames, None)
+            if self._segment is None:
+                return self._take()
+            while (frame := self._take()) is not None:
+                if frame.pts is None or frame.pts >= self._segment.begin:
+                    break
+            ends_at = self._segment.end
+            over = frame is not None and ends_at is not None and (frame.pts or 0) >= ends_at
+            return None if over else frame
+
+    def _take(self) -> av.VideoFrame | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return next(self._frames, None)
+
+    def _is_kept(self, frame: av.VideoFrame) -> bool:
+        return self._segment is None or (frame.pts or 0) >= self._segment.keep_from
 
     def _check_open(self) -> None:
         if self._closed:
@@ -153,10 +196,13 @@ class VideoFileSource:
         if self._reader is not None:
             self.notices += self._reader.notices
         self.notices += self._timeline.notices()
-        if self.damaged:
-            self.notices.append(f"Damaged packets or frames: {self.damaged}{self._decoder.first_error_text()}.")
-        if self.truncated:
-            self.notices.append("The file ends before its own index says; what is there was used.")
+        if self._segment is None:
+            self.notices += damage_notices(self.damaged, self.first_error_text, truncated=self.truncated)
+
+    @property
+    def first_error_text(self) -> str:
+        """What the decoder said first of what is damaged, ready to end a sentence; empty without an error."""
+        return self._decoder.first_error_text()
 
     def close(self) -> None:
         """Closes the file; waits for a frame that is being decoded, and for nothing else."""
@@ -174,3 +220,13 @@ class VideoFileSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def damage_notices(damaged: int, first_error_text: str, *, truncated: bool) -> list[str]:
+    """What the user is told of a damaged file; for segments, whoever puts them together does."""
+    found = []
+    if damaged:
+        found.append(f"Damaged packets or frames: {damaged}{first_error_text}.")
+    if truncated:
+        found.append("The file ends before its own index says; what is there was used.")
+    return found

@@ -52,6 +52,10 @@ class VideoBackground:
         self._shown_from = Fraction(0)
         """In seconds after the first frame."""
 
+    def begin_at(self, seconds: Fraction) -> None:
+        """Takes that time for the first frame's; for whoever begins in the middle of a clip."""
+        self._origin = seconds
+
     def picture_for(self, frame: Frame, alpha_u8: U8) -> Picture:  # noqa: ARG002 - of the protocol
         if self._origin is None:
             self._origin = frame.pts_seconds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from rtmatte.errors import OutputWriteError, UnsupportedOutputError
 from rtmatte.frame import VideoFormat
 from rtmatte.output.companions import Companions
 from rtmatte.output.encoders import EncoderRow
+from rtmatte.output.packets import PacketReader, PacketWriter, joined_decoding_times
 from rtmatte.output.staging import StagedFile
 
 _LARGEST_TIMESCALE = 1_000_000_000
@@ -31,6 +33,8 @@ class ClipWriter:
     """Encodes frames with one encoder and muxes them, with exactly the time stamps they come with.
 
     `size_wh` is the coded size. Of `companions_from` (the input file, or None) all that isn't video is carried over.
+    `threads`: of the encoder, where it can be told; None: its own choice. With `packets`, encoded packets go there, as
+    a part of a clip that another writer of the same encoder appends, and no file is published.
     All calls come from one thread, but for `publish` and `discard`, which end it.
 
     Raises: `OutputExistsError`, `OutputWriteError` (disk full, no permission), `UnsupportedOutputError`.
@@ -46,8 +50,13 @@ class ClipWriter:
         quality: int,
         companions_from: Path | None,
         overwrite: bool,
+        threads: int | None = None,
+        packets: PacketWriter | None = None,
     ) -> None:
         self.notices: list[str] = []
+        self._threads = threads
+        self._packets = packets
+        self._has_encoded = False
         self._file = StagedFile(target, overwrite=overwrite)
         self._companions: Companions | None = None
         self._shift_ticks: int | None = None
@@ -67,19 +76,46 @@ class ClipWriter:
         """Encodes one frame to be shown from `pts` for `duration`, both in units of `time_base`."""
         scale = time_base / self.time_base
         ticks = round(pts * scale)
-        if self._shift_ticks is None:
+        if self._packets is not None:
+            self._shift_ticks = 0
+        elif self._shift_ticks is None:
             self._begin_at(ticks)
+        self._has_encoded = True
         frame.pts = ticks + (self._shift_ticks or 0)
         frame.duration = round(duration * scale) if duration else 0
         frame.time_base = self.time_base
         with self._readable_errors():
             self._mux(self._stream.encode(frame))
 
+    @property
+    def header(self) -> bytes:
+        """What a decoder must know before the first packet, as the encoder says; packets of equal headers go together.
+
+        Empty where the encoder puts it into its packets.
+        """
+        return self._stream.codec_context.extradata or b""
+
+    def append(self, parts: Sequence[PacketReader]) -> None:
+        """Muxes the packets of whole parts, one after the other in order of time; instead of `encode`."""
+        decoding_times = joined_decoding_times(parts)
+        self._begin_at(min(parts[0].pts))
+        shift = self._shift_ticks or 0
+        with self._readable_errors():
+            for packet, dts in zip(chain.from_iterable(parts), decoding_times, strict=True):
+                packet.pts, packet.dts = (packet.pts or 0) + shift, dts + shift
+                packet.time_base, packet.stream = self.time_base, self._stream
+                self._mux([packet])
+
     def publish(self) -> None:
         """Flushes the encoder, completes the container and gives the file its name."""
         try:
             with self._readable_errors():
-                self._mux(self._stream.encode(None))
+                if self._has_encoded:
+                    self._mux(self._stream.encode(None))
+                if self._packets is not None:
+                    self._packets.close()
+                    self.discard()
+                    return
                 if self._companions is not None:
                     self._companions.finish()
                     self.notices += self._companions.notices
@@ -98,12 +134,17 @@ class ClipWriter:
             self._container.close()
         if self._companions is not None:
             self._companions.close()
+        if self._packets is not None:
+            self._packets.close()
         self._file.discard()
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
             if packet.pts is not None and not self._is_plausible_dts(packet):
                 packet.dts = packet.pts
+            if self._packets is not None:
+                self._packets.write(packet)
+                continue
             if self._companions is not None and packet.dts is not None:
                 self._companions.advance(packet.dts * packet.time_base)
             self._container.mux(packet)
@@ -118,9 +159,14 @@ class ClipWriter:
         self, video: VideoFormat, encoder: EncoderRow, size_wh: tuple[int, int], quality: int
     ) -> VideoStream:
         rate = video.frame_rate_reported or Fraction(30)
-        stream = self._container.add_stream(encoder.name, rate=rate, options=encoder.options(quality))
+        options = encoder.options(quality)
+        if self._threads is not None and "x265-params" in options:
+            options["x265-params"] += f":pools={self._threads}"
+        stream = self._container.add_stream(encoder.name, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
+        if self._threads is not None:
+            context.thread_count = self._threads
         context.width, context.height = size_wh
         context.pix_fmt = encoder.pix_fmt
         context.time_base = stream.time_base = self.time_base

@@ -13,6 +13,7 @@ from rtmatte.errors import OutputWriteError, UnsupportedOutputError
 from rtmatte.frame import U8, ColorTags, Frame, VideoFormat
 from rtmatte.output.clip_writer import ClipWriter
 from rtmatte.output.encoders import EncoderRow
+from rtmatte.output.packets import PacketWriter
 from rtmatte.output.video_file import copy_plane
 
 _ENCODERS = {
@@ -24,12 +25,21 @@ _ENCODERS = {
 class MatteSink:
     """Writes alpha (0 = background, 255 = foreground) as the luma of a lossless grey clip, without audio.
 
-    FFV1 in .mkv, PNG in .mov (which keeps time stamps exact; Matroska rounds them to milliseconds).
+    FFV1 in .mkv, PNG in .mov (which keeps time stamps exact; Matroska rounds them to milliseconds). `threads` and
+    `packets` as for `ClipWriter`.
 
     Raises: `UnsupportedOutputError` for other containers; `OutputExistsError`, `OutputWriteError`.
     """
 
-    def __init__(self, path: Path, video: VideoFormat, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        video: VideoFormat,
+        *,
+        overwrite: bool = False,
+        threads: int | None = None,
+        packets: PacketWriter | None = None,
+    ) -> None:
         row = _ENCODERS.get(path.suffix.lower())
         if row is None:
             raise UnsupportedOutputError(
@@ -38,10 +48,18 @@ class MatteSink:
             )
         full_range = replace(video, color=ColorTags(full_range=True, range_tagged=True))
         self.encoder = row.name
-        self._writer = ClipWriter(
-            path, full_range, row, size_wh=video.size_wh, quality=100, companions_from=None, overwrite=overwrite
+        self.writer = ClipWriter(
+            path,
+            full_range,
+            row,
+            size_wh=video.size_wh,
+            quality=100,
+            companions_from=None,
+            overwrite=overwrite,
+            threads=threads,
+            packets=packets,
         )
-        self.notices = self._writer.notices
+        self.notices = self.writer.notices
         self._frame = av.VideoFrame(*video.size_wh, "gray")
         self._frame.color_range = 2
 
@@ -51,7 +69,7 @@ class MatteSink:
             raise OutputWriteError("Expected alpha with every frame of a matte, got none.")
         self._frame.make_writable()
         copy_plane(alpha_u8, self._frame.planes[0])
-        self._writer.encode(self._frame, frame.pts, frame.duration, frame.time_base)
+        self.writer.encode(self._frame, frame.pts, frame.duration, frame.time_base)
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +78,6 @@ class MatteSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._writer.publish()
+            self.writer.publish()
         else:
-            self._writer.discard()
+            self.writer.discard()

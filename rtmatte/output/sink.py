@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from rtmatte.frame import U8, Frame
+
+if TYPE_CHECKING:
+    from rtmatte.output.clip_writer import ClipWriter
 
 
 @runtime_checkable
@@ -31,3 +34,9 @@ class Sink(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class ClipSink(Sink, Protocol):
+    """A sink into a clip, with what writes it: packets that others have encoded can be appended there."""
+
+    writer: ClipWriter

@@ -13,6 +13,7 @@ from rtmatte.errors import OutputWriteError
 from rtmatte.frame import I420, U8, Frame, VideoFormat
 from rtmatte.output.clip_writer import ClipWriter
 from rtmatte.output.encoders import EncoderPreference, VideoCodec, choose_encoder, codec_for
+from rtmatte.output.packets import PacketWriter
 
 
 class VideoFileSink:
@@ -21,6 +22,7 @@ class VideoFileSink:
     With `keep_alpha` the clip is transparent: colours straight (not premultiplied), alpha beside them. `quality` runs
     from 1 to 100. `companions_from` names the input whose audio, subtitles, chapters and metadata go along. Odd sizes
     are kept where the encoder can; where it can't (H.264, HEVC) the last column or row is repeated once, with a notice.
+    `threads` and `packets` as for `ClipWriter`.
 
     Raises: `OutputExistsError`, `OutputWriteError`, `UnsupportedOutputError`.
     """
@@ -36,6 +38,8 @@ class VideoFileSink:
         keep_alpha: bool = False,
         companions_from: Path | None = None,
         overwrite: bool = False,
+        threads: int | None = None,
+        packets: PacketWriter | None = None,
     ) -> None:
         chosen_codec = codec_for(path.suffix, codec, alpha=keep_alpha)
         row = choose_encoder(chosen_codec, encoder, video.size_wh, quality, alpha=keep_alpha)
@@ -45,7 +49,7 @@ class VideoFileSink:
         self._keep_alpha = keep_alpha
         self._size_wh = video.size_wh
         self._pix_fmt = row.pix_fmt
-        self._writer = ClipWriter(
+        self.writer = ClipWriter(
             path,
             video,
             row,
@@ -53,8 +57,10 @@ class VideoFileSink:
             quality=quality,
             companions_from=companions_from,
             overwrite=overwrite,
+            threads=threads,
+            packets=packets,
         )
-        self.notices = self._writer.notices
+        self.notices = self.writer.notices
         if coded_wh != video.size_wh:
             self.notices.append(
                 f"{chosen_codec} needs even sizes: {width}x{height} became {coded_wh[0]}x{coded_wh[1]} by repeating "
@@ -79,7 +85,7 @@ class VideoFileSink:
         for destination, plane in zip(self._frame.planes, planes, strict=True):
             copy_plane(plane, destination)
         coded = self._frame if self._frame.format.name == self._pix_fmt else self._frame.reformat(format=self._pix_fmt)
-        self._writer.encode(coded, frame.pts, frame.duration, frame.time_base)
+        self.writer.encode(coded, frame.pts, frame.duration, frame.time_base)
 
     def __enter__(self) -> Self:
         return self
@@ -88,9 +94,9 @@ class VideoFileSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._writer.publish()
+            self.writer.publish()
         else:
-            self._writer.discard()
+            self.writer.discard()
 
 
 def copy_plane(plane: U8, destination: av.video.plane.VideoPlane) -> None:

@@ -85,6 +85,22 @@ def run_pipeline(
 ) -> list[StageTime]:
     """Runs every item of `source` through `stages` and returns when the last one is through.
 
+    As `time_pipeline`, with the summary of each stage.
+    """
+    times = time_pipeline(source, source_name, stages, stall_timeout_s=stall_timeout_s, on_progress=on_progress)
+    return [stage_time(name, histogram) for name, histogram in times.items()]
+
+
+def time_pipeline(
+    source: Iterable[Any],
+    source_name: str,
+    stages: Sequence[Stage],
+    *,
+    stall_timeout_s: float,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, LatencyHistogram]:
+    """Runs every item of `source` through `stages`; how long each stage worked on an item, in order, by name.
+
     `on_progress` is called about ten times a second, from the calling thread, with the number of finished items.
 
     Raises: the first error of any stage, as it was; `StageStalledError` if one call of a stage (or one item of the
@@ -108,7 +124,7 @@ def run_pipeline(
             # A stage that hangs in foreign code can't be stopped from outside; it is left to the process's end.
             hangs = worker.busy_since is not None and time.monotonic() - worker.busy_since > stall_timeout_s
             worker.thread.join(0 if hangs else _JOIN_TIMEOUT_S)
-    return [stage_time(worker.name, worker.times) for worker in workers]
+    return {worker.name: worker.times for worker in workers}
 
 
 def _source_worker(source: Iterable[Any], name: str, output: Channel[Any], ended: Event) -> _Worker:

@@ -13,6 +13,7 @@ class Report:
     """A run over a clip.
 
     `damaged` counts input packets or frames with errors; `truncated`: the input ends before its own index says.
+    `jobs`: how many processes did it side by side; `provider` is that of each, and `stages` count all of them.
     `speed` is input seconds per second of work (None where the input has no duration). `stages` in the order of the
     pipeline, each with the time it worked for one frame, without the time it waited.
     """
@@ -34,6 +35,7 @@ class Report:
     background: str
     stages: tuple[StageTime, ...]
     notices: tuple[str, ...]
+    jobs: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values only, for JSON."""
