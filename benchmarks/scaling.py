@@ -79,9 +79,9 @@ def _pictures(source: Path) -> Iterator[av.VideoFrame]:
             yield from container.decode(video=0)
 
 
-def repeat(path: Path, loop: Path, times: int) -> None:
-    """A clip that shows another one so many times: its packets again and again, later each time."""
-    with av.open(str(loop)) as container, av.open(str(path), "w") as output:
+def repeat(loop: Path, target: Path, times: int) -> None:
+    """Into `target`, a clip so many times: its packets again and again, later each time."""
+    with av.open(str(loop)) as container, av.open(str(target), "w") as output:
         stream = container.streams.video[0]
         copy = output.add_stream_from_template(stream)
         for number in range(times):
@@ -131,7 +131,7 @@ def by_length(source: Path | None, minutes: list[int], folder: Path) -> dict[str
     points = []
     for length in minutes:
         clip = folder / "long.mp4"
-        repeat(clip, loop, length * 60 * _RATE // _LOOP_FRAMES)
+        repeat(loop, clip, length * 60 * _RATE // _LOOP_FRAMES)
         run = measured(clip, loop, "first frame")
         points.append({"minutes": length, **run._asdict()})
         print(f"{length} min: {run.seconds:.1f} s, {run.peak_mb:.0f} MB", file=sys.stderr)
