@@ -79,20 +79,19 @@ class Search:
         if row is None and self._limits.everything:
             row = order.for_the_table()
         if row is None:
-            for other in order.left:
-                self._leave([other], HOPELESS if order.hopeless(other) else NOT_NEEDED)
+            self._leave(order, NOT_NEEDED)
             return None
         candidate = row.candidate
         loading = self._held is None or self._held[0] != (candidate.model, candidate.threads)
         needed = self._longest_load * loading + _RUNS_AT_LEAST * order.likely_ms(candidate.model) / 1e3
         if self._limits.clock() + needed >= self._limits.deadline or self._limits.should_stop():
-            self._leave(order.left, NO_TIME)
+            self._leave(order, NO_TIME)
             return None
         return row
 
-    def _leave(self, left: Sequence[Row], reason: str) -> None:
-        for row in left:
-            self._rows[row.candidate] = replace(row, reason=reason)
+    def _leave(self, order: Order, reason: str) -> None:
+        for row in order.left:
+            self._rows[row.candidate] = replace(row, reason=HOPELESS if order.hopeless(row) else reason)
 
     def _measured(self, row: Row) -> Row:
         candidate = row.candidate
