@@ -1,7 +1,7 @@
 """The mask filter over alpha in bytes: numba kernels in whole numbers of 16 bits, serial, without the GIL.
 
 A picture's alpha is 0 or 1 and equal to its past nearly everywhere; so one walk over it compares alpha with the past
-and works only on the tiles that differ and on their neighbours.
+and works only on the tiles that differ.
 
 The past is 256·shown + fraction − 128 in 1/256 of a code value, two planes of bytes: `shown` is it rounded, and where
 that equals alpha there is nothing to do. Scratch comes from the caller, nothing is allocated, nothing is checked.
@@ -114,11 +114,11 @@ def find_restless(alpha: U8, shown: U8, restless: U8) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _enter(alpha: U8, shown: U8, fraction: U8, difference: U16, restless: U8, found: U8, counts: U8) -> None:
+def _enter(alpha: U8, shown: U8, fraction: U8, difference: U16, restless: U8, found: U8) -> None:
     """Brings one row into the window: the differences of its restless tiles, next to none elsewhere.
 
-    `restless` says in which tiles the row that was there before has left some, and then where this one has; `counts`
-    counts the rows. `found` is scratch.
+    `restless` says in which tiles the row that was there before has left some, and then where this one has. `found` is
+    scratch.
     """
     width = alpha.size
     find_restless(alpha, shown, found)
@@ -127,15 +127,9 @@ def _enter(alpha: U8, shown: U8, fraction: U8, difference: U16, restless: U8, fo
             x0, x1 = t * TILE, min(t * TILE + TILE, width)
             differ(alpha[x0:x1], shown[x0:x1], fraction[x0:x1], difference[REACH + x0 : REACH + x1])
             restless[t] = found[t]
-            counts[t] += found[t]
     for k in range(REACH):
         difference[k] = difference[REACH + _mirrored(k - REACH, width)]
         difference[REACH + width + k] = difference[REACH + _mirrored(width + k, width)]
-
-
-@njit(inline="always")
-def _is_near(counts: U8, t: int) -> bool:
-    return bool(counts[t] + counts[max(t - 1, 0)] + counts[min(t + 1, counts.size - 1)])
 
 
 @njit(nogil=True, cache=True)
@@ -159,43 +153,30 @@ def _average(window: U16, row: int, height: int, x0: int, x1: int, scratch: U16)
 
 @njit(nogil=True, cache=True)
 def follow_bytes(
-    alpha: U8, shown: U8, fraction: U8, window: U16, restless: U8, counts: U8, scratch: U16, weight: float,
-    lets_go_at: float,
-) -> None:  # fmt: skip
+    alpha: U8, shown: U8, fraction: U8, window: U16, restless: U8, scratch: U16, weight: float, lets_go_at: float
+) -> None:
     """`follow` of kernels.py for alpha in bytes, with the difference averaged on the way; alpha becomes the average.
 
     `alpha`, `shown` and `fraction` are (H, W) uint8. Scratch, for n = ⌈W / TILE⌉ tiles: `window` (ROWS, W + 2·REACH),
-    `restless` (ROWS + 1, n), `counts` (n,), `scratch` (2, W + 2·REACH).
+    `restless` (ROWS + 1, n), `scratch` (2, W + 2·REACH).
     """
     height, width = alpha.shape
-    tiles, base, scale = counts.size, np.float32(weight), np.float32(1 / (lets_go_at * _FULL))
-    counts[:] = 0
+    tiles, base, scale = restless.shape[1], np.float32(weight), np.float32(1 / (lets_go_at * _FULL))
     restless[:] = 1
     for row in range(-REACH, height):
-        entering, leaving = row + REACH, row - REACH - 1
-        if leaving >= 0:
-            gone = restless[leaving % ROWS]
-            for t in range(tiles):
-                counts[t] -= gone[t]
-        if entering < height:
-            slot = entering % ROWS
-            _enter(
-                alpha[entering],
-                shown[entering],
-                fraction[entering],
-                window[slot],
-                restless[slot],
-                restless[ROWS],
-                counts,
-            )
-        t = 0
-        while row >= 0 and t < tiles:
-            if not _is_near(counts, t):
-                t += 1
-                continue
+        new = row + REACH
+        if new < height:
+            here, found = restless[new % ROWS], restless[ROWS]
+            _enter(alpha[new], shown[new], fraction[new], window[new % ROWS], here, found)
+        if row < 0:
+            continue
+        here, t = restless[row % ROWS], 0
+        while t < tiles:
             x0 = t * TILE
-            while t < tiles and _is_near(counts, t):
+            while t < tiles and here[t]:
                 t += 1
             x1 = min(t * TILE, width)
-            mean = _average(window, row, height, x0, x1, scratch)
-            follow_row(alpha[row, x0:x1], shown[row, x0:x1], fraction[row, x0:x1], mean, base, scale)
+            if x0 < x1:
+                mean = _average(window, row, height, x0, x1, scratch)
+                follow_row(alpha[row, x0:x1], shown[row, x0:x1], fraction[row, x0:x1], mean, base, scale)
+            t += 1
