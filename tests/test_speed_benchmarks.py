@@ -184,6 +184,10 @@ def test_every_peer_can_be_scored() -> None:
     assert {f"peer_{peer}" for peer in peers.HOMES} <= CONFIGS.keys()
 
 
+def _told(seconds: float, cpu_seconds: float) -> dict[str, float]:
+    return {"frames": 100, "seconds": seconds, "cpu_seconds": cpu_seconds}
+
+
 def test_verdicts_go_by_the_rounds_and_by_each_metrics_direction(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = {
         "ours:default": {"mad": 8.0, "grad": 2.0, "dtssd": 1.0, "boundary_f": 94.0, "flicker": 0.5},
@@ -191,13 +195,14 @@ def test_verdicts_go_by_the_rounds_and_by_each_metrics_direction(monkeypatch: py
     }
     monkeypatch.setattr(peers, "quality", scores.get)
     told = {
-        "ours:default": [{"frames": 100, "seconds": 1.0}, {"frames": 100, "seconds": 2.0}],
-        "rvm": [{"frames": 100, "seconds": 4.0}, {"frames": 100, "seconds": 10.0}],
+        "ours:default": [_told(1.0, 2.0), _told(2.0, 2.0)],
+        "rvm": [_told(4.0, 6.0), _told(10.0, 8.0)],
     }
 
     found = peers.compared("ours:default", "rvm", told)
 
     assert found["ratio"] == {"median": 4.5, "min": 4.0, "max": 5.0}
+    assert found["cpu_ratio"] == {"median": 3.5, "min": 3.0, "max": 4.0}
     assert found["fast_enough"] is True
     good = found["as_good_or_better"]
     assert good == {"mad": False, "grad": True, "dtssd": True, "boundary_f": False, "flicker": False}
