@@ -66,6 +66,24 @@ def test_it_runs_twice_a_second_on_a_still_picture(kind: str) -> None:
     assert ran == [0, 15, 30, 45]
 
 
+def test_it_does_the_same_from_the_next_half_second_on_wherever_it_begins() -> None:
+    """So that a clip that is cut into parts, with some frames of warm-up, is matted as in one piece."""
+    pictures = [_noisy(_with_square(_room(), 200 + 3 * (number // 4), 30), 1.5, number) for number in range(40)]
+
+    def ran(first: int) -> list[int]:
+        skips = SkipsStill(FunctionMatter(_means))
+        return [number for number in range(first, 40) if _runs(skips, _at(pictures[number], number)) and number >= 15]
+
+    assert 15 in ran(0)
+    assert len(ran(0)) < 20
+    assert ran(0) == ran(3) == ran(9)
+
+
+def _runs(skips: SkipsStill, frame: Frame) -> bool:
+    skips.estimate(frame)
+    return not rested(skips)
+
+
 @pytest.mark.parametrize("deviation", [1.5, 3.0])
 def test_noise_does_not_wake_it_up(deviation: float) -> None:
     inner = FunctionMatter(_means)
@@ -122,7 +140,7 @@ def test_other_colours_another_size_another_kind_and_another_time_are_other_pict
     skips.estimate(_at(flat_picture("bgr", (320, 200), (90, 110, 140)), 23))
     assert inner.calls == 4
     skips.estimate(_at(flat_picture("bgr", (320, 200), (90, 110, 140)), 10))
-    assert inner.calls == 5, "time went backwards"
+    assert inner.calls == 5, "time went backwards, to another half second"
     skips.estimate(_at(flat_picture("bgr", (320, 200), (90, 110, 140)), 300))
     assert inner.calls == 6, "a gap"
 

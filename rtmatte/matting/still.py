@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 
@@ -16,15 +18,16 @@ and a camera that is turned makes one of far more than 8 somewhere."""
 _PEAK = 2.0
 """The largest difference in a picture of noise alone is so many times that in the usual block, at most."""
 _BLOCK = 16
-_OLDEST_S = 0.5
-"""The model looks at least so often, lest it stay with what it saw badly once."""
+_LOOKS_EACH_S = Fraction(1, 2)
+"""The model looks at least once in each such span of time, lest it stay with what it saw badly once. The spans don't
+begin with the clip or the last look, so that whoever begins in the middle of a clip soon does what others do."""
 _AVERAGED = (3, 3)
 
 
 class SkipsStill:
     """A `Matter` that runs another one only where the picture differs from the one that it last ran on.
 
-    Otherwise it gives the same alpha again, half a second long at most. Compared is always with the picture that the
+    Otherwise it gives the same alpha again, for half a second at most. Compared is always with the picture that the
     alpha was estimated for, so that slow motion adds up until it is seen. What it does depends on the frames alone, not
     on when they come. Owned by one thread; its buffers are allocated when sizes change. `rested` tells whether the last
     call was answered without the model.
@@ -77,7 +80,7 @@ class _Look:
     def __init__(self) -> None:
         self._planes = np.empty((0, 0, 0), np.uint8)
         self._kind: tuple[type[Picture], ColorTags | None] | None = None
-        self._seconds = 0.0
+        self._span = 0
         self._difference = self._planes
 
     def take(self, frame: Frame, small: SmallPlanes) -> None:
@@ -90,12 +93,10 @@ class _Look:
         for plane in self._planes:
             cv2.blur(plane, _AVERAGED, dst=plane)
         self._kind = type(picture), picture.color if isinstance(picture, I420) else None
-        self._seconds = float(frame.pts_seconds)
+        self._span = frame.pts_seconds // _LOOKS_EACH_S
 
     def shows_no_motion_since(self, before: _Look) -> bool:
-        if self._kind != before._kind or self._planes.shape != before._planes.shape:
-            return False
-        if not 0 <= self._seconds - before._seconds < _OLDEST_S:
+        if (self._kind, self._planes.shape, self._span) != (before._kind, before._planes.shape, before._span):
             return False
         cv2.absdiff(self._planes, before._planes, dst=self._difference)
         return all(float(difference.max()) <= _noise(difference) for difference in self._difference)
