@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import ModelOutputError, OutputWriteError, SettingsError
-from rtmatte.frame import F32, Frame
+from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
-from rtmatte.matting.remembered import RememberedAlphas
 from rtmatte.runs.offline import Progress, process_video
 from rtmatte.runs.two_pass import SecondLook
-from rtmatte.temporal.around import AroundFilter
+from rtmatte.temporal.around import AroundFilter, Moment
+from rtmatte.temporal.remembered import RememberedMoments
 from tests import clips
 from tests.frames import noise_picture, planes
 
 SHAPE = (24, 32)
+LUMA = planes(noise_picture("i420", (64, 48)))[0]
 
 
 def flat(value: float) -> F32:
@@ -33,10 +36,10 @@ def frame(index: int) -> Frame:
     return Frame(noise_picture("i420", (64, 48)), index, Fraction(1, 25), index)
 
 
-def remembered(values: list[float], cuts: tuple[int, ...] = ()) -> RememberedAlphas:
-    alphas = RememberedAlphas()
+def remembered(values: list[float], cuts: tuple[int, ...] = ()) -> RememberedMoments:
+    alphas = RememberedMoments()
     for index, value in enumerate(values):
-        alphas.append(flat(value), index / 25, cut=index in cuts)
+        alphas.append(flat(value), LUMA, index / 25, cut=index in cuts)
     return alphas
 
 
@@ -50,39 +53,67 @@ def seen(values: list[float], cuts: tuple[int, ...] = (), time_constant_seconds:
 def test_what_is_remembered_is_what_was_given_to_half_a_step() -> None:
     random = np.random.default_rng(1)
     given = [random.random((height, 20)).astype(np.float32) for height in (10, 10, 12)]
-    with closing(RememberedAlphas()) as alphas:
+    lumas = [np.asarray(cv2.resize(LUMA, (32, 20 + n)), np.uint8) for n in range(3)]
+    with closing(RememberedMoments()) as alphas:
         for index, alpha in enumerate(given):
-            alphas.append(alpha, float(index), cut=index == 2)
+            alphas.append(alpha, lumas[index], float(index), cut=index == 2)
         assert len(alphas) == 3
         assert list(alphas.cuts) == [0, 0, 1]
         for index in (2, 0, 1):
-            assert np.abs(alphas.alpha(index) - given[index]).max() <= 0.5 / 255 + 1e-6
+            moment = alphas.moment(index)
+            assert np.abs(moment.alpha - given[index]).max() <= 0.5 / 255 + 1e-6
+            assert moment.luma.shape == lumas[index].shape
+            assert np.abs(moment.luma.astype(int) - lumas[index]).mean() < 4, "a picture's noise is lost a little"
+            assert moment.seconds == index
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(RememberedAlphas()) as alphas:
+    with closing(RememberedMoments()) as alphas:
 
         def full(_data: bytes) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(alphas._file, "write", full, raising=False)
         with pytest.raises(OutputWriteError, match="No space left"):
-            alphas.append(flat(0), 0.0, cut=False)
+            alphas.append(flat(0), LUMA, 0.0, cut=False)
 
 
 def test_the_mean_is_that_of_the_formula() -> None:
     random = np.random.default_rng(2)
     alpha, *others = (random.uniform(0.4, 0.6, SHAPE).astype(np.float32) for _ in range(4))
-    seconds = (-0.08, 0.04, 10.0)
-    got = AroundFilter(0.1, lets_go_at=0.5).smooth(alpha, list(zip(others, seconds, strict=True)))
+    seconds, brighter = (-0.08, 0.04, 10.0), 6
+    lumas = [flat_luma(100 + brighter * (n == 1)) for n in range(3)]  # nothing moves, one neighbour is brighter
+    around = [Moment(*moment) for moment in zip(others, lumas, seconds, strict=True)]
+    got = AroundFilter(0.1, lets_go_at=0.5, trusts_up_to=20).smooth(Moment(alpha, flat_luma(100), 0.0), around)
     total, weight = alpha.astype(np.float64), np.ones(SHAPE)
-    for other, dt in list(zip(others, seconds, strict=True))[:2]:  # the third is out of reach
+    for n, (other, dt) in enumerate(list(zip(others, seconds, strict=True))[:2]):  # the third is out of reach
         difference = np.abs(alpha - other).astype(np.float64)
-        spread = gaussian(difference)
-        w = np.exp(-abs(dt) / 0.1) * np.maximum(0, 1 - (spread / 0.5) ** 2)
+        agrees = np.maximum(0, 1 - (gaussian(difference) / 0.5) ** 2)
+        w = np.exp(-abs(dt) / 0.15) * agrees * (1 - (brighter * n / 20) ** 2) ** 2
         total += w * other
         weight += w
     assert np.abs(got - total / weight).max() < 1e-5
+
+
+def flat_luma(value: int) -> U8:
+    return np.full(SHAPE, value, np.uint8)
+
+
+def test_who_moves_is_averaged_where_they_are() -> None:
+    texture = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 255, (96, 400), np.uint8), (0, 0), 4)
+    texture = np.rint(np.interp(texture, (texture.min(), texture.max()), (20, 230))).astype(np.uint8)
+    alpha = np.zeros((96, 400), np.float32)
+    alpha[20:, 150:220] = 1
+    noise = np.random.default_rng(6)
+    moments = []
+    for n in range(-4, 5):
+        part = np.s_[:, 100 + 2 * n : 260 + 2 * n]  # the camera pans
+        doubt = cv2.GaussianBlur(noise.normal(0, 0.8, (96, 160)).astype(np.float32), (0, 0), 2)
+        moments.append(Moment(alpha[part] + doubt * cv2.blur(alpha[part], (5, 5)), texture[part].copy(), n / 25))
+    now = moments.pop(4)
+    truth = alpha[:, 100:260]
+    got = AroundFilter(0.2).smooth(now, moments)
+    assert np.abs(got - truth).mean() < 0.6 * np.abs(now.alpha - truth).mean()
 
 
 def gaussian(values: np.ndarray) -> np.ndarray:
@@ -124,10 +155,9 @@ def test_frames_that_the_first_pass_did_not_see_are_an_error() -> None:
 
 
 def test_impossible_values_are_refused() -> None:
-    with pytest.raises(SettingsError):
-        AroundFilter(-1, lets_go_at=0.5)
-    with pytest.raises(SettingsError):
-        AroundFilter(0.1, lets_go_at=0)
+    for values in ({"time_constant_seconds": -1}, {"lets_go_at": 0}, {"trusts_up_to": 0}):
+        with pytest.raises(SettingsError):
+            AroundFilter(**{"time_constant_seconds": 0.1, **values})
 
 
 def test_a_run_in_two_passes_writes_every_frame_and_averages_what_flickers(tmp_path: Path) -> None:
@@ -155,3 +185,24 @@ def test_a_run_in_two_passes_writes_every_frame_and_averages_what_flickers(tmp_p
     assert 20 < run("as it is.mkv", smoothing_s=0, two_pass=False) < 30
     assert run("twice.mkv", two_pass=True) < 5
     assert passes == {(1, 1), (1, 2), (2, 2)}
+
+
+@pytest.mark.parametrize("rate", [10, 25, 240])
+def test_no_more_neighbours_are_looked_at_than_it_says(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+
+    def counted(_self: AroundFilter, now: Moment, around: Iterable[Moment]) -> F32:
+        seconds = [moment.seconds - now.seconds for moment in around]
+        counts.append((sum(s < 0 for s in seconds), sum(s > 0 for s in seconds)))
+        assert all(0 < abs(s) <= 0.2 + 1e-9 for s in seconds)
+        return now.alpha
+
+    monkeypatch.setattr(AroundFilter, "smooth", counted)
+    with closing(RememberedMoments()) as moments:
+        for index in range(120):
+            moments.append(flat(0.5), LUMA, index / rate, cut=False)
+        look = SecondLook(moments, RecordedAlpha([], name="net"), 0.2)
+        for index in range(120):
+            look.estimate(frame(index))
+    assert counts[0][0] == counts[-1][1] == 0
+    assert counts[60] == {10: (2, 2), 25: (5, 5), 240: (6, 6)}[rate]

@@ -20,11 +20,11 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import I420, U8, Frame, Picture, VideoFormat
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
-from rtmatte.matting.remembered import RememberedAlphas
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.two_pass import SecondLook, first_pass
 from rtmatte.settings import BEST_VIDEO, People, RefinerName, SpillName, VideoSettings
+from rtmatte.temporal.remembered import RememberedMoments
 from scoring.carried import CarriedMatter
 from scoring.peers import real_peer, squashed_u2netp
 
@@ -122,11 +122,11 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             clean_plate=config.clean_plate,
         )
         if config.two_pass:
-            alphas = stack.enter_context(closing(RememberedAlphas()))
+            moments = stack.enter_context(closing(RememberedMoments()))
             pool = PicturePool()
             with VideoFileSource(clip, pool=pool) as first:
-                learnt = first_pass(first, matter, pool, settings, alphas, lambda _frames: None).plate
-            matter, settings = SecondLook(alphas, matter, settings.smoothing_s), replace(settings, smoothing_s=0)
+                learnt = first_pass(first, matter, pool, settings, moments, lambda _frames: None).plate
+            matter, settings = SecondLook(moments, matter, settings.smoothing_s), replace(settings, smoothing_s=0)
         chain = MattingChain(matter, settings, learnt)
         for frame in source:
             begun = time.perf_counter()

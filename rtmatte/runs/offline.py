@@ -22,7 +22,6 @@ from rtmatte.errors import OutputExistsError, SettingsError
 from rtmatte.frame import U8, Frame, picture_size_wh
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
-from rtmatte.matting.remembered import RememberedAlphas
 from rtmatte.output.matte import MatteSink
 from rtmatte.output.sink import Sink
 from rtmatte.output.video_file import VideoFileSink
@@ -36,6 +35,7 @@ from rtmatte.runs.report import Report
 from rtmatte.runs.two_pass import SecondLook, first_pass
 from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, SpillName, VideoSettings
 from rtmatte.stats import StageTime
+from rtmatte.temporal.remembered import RememberedMoments
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,10 @@ def process_video(
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
         learnt = None
         if settings.two_pass:
-            alphas = stack.enter_context(closing(RememberedAlphas()))
+            moments = stack.enter_context(closing(RememberedMoments()))
             with VideoFileSource(source, pool=pool) as first:
-                seen = first_pass(first, matter, pool, settings, alphas, tell)
-            matter, learnt = SecondLook(alphas, matter, settings.smoothing_s), seen.plate
+                seen = first_pass(first, matter, pool, settings, moments, tell)
+            matter, learnt = SecondLook(moments, matter, settings.smoothing_s), seen.plate
             settings = replace(settings, smoothing_s=0)
             tell.next_pass()
         stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, subject, tell)

@@ -46,7 +46,6 @@ class ExponentialFilter:
         self._state: F32 | None = None
         self._difference: F32 = np.empty((0, 0), np.float32)
         self._bytes: _Bytes | None = None
-        self._last_seconds = math.inf
 
     def apply(self, alpha: F32, pts_seconds: Fraction | float, *, cut: bool = False) -> F32:
         """The smoothed alpha of the frame at that time: (h, w) float32, owned by the filter until the next call."""

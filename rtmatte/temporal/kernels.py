@@ -44,17 +44,32 @@ def follow_moved(
 
 
 @njit(nogil=True, cache=True)
-def add_agreeing(other: F32, difference: F32, share: float, lets_go_at: float, total: F32, weights: F32) -> None:
-    """Adds w·other to `total` and w to `weights`; w = share·max(0, 1 − (difference / lets_go_at)²)."""
-    most, scale = np.float32(share), np.float32(1 / lets_go_at)
+def add_agreeing(
+    other: F32,
+    difference: F32,
+    residual: F32,
+    share: float,
+    lets_go_at: float,
+    trusts_up_to: float,
+    total: F32,
+    weights: F32,
+) -> None:
+    """Adds w·other to `total` and w to `weights`, (h, w) each, of one shape.
+
+    w = share·(1 − (difference / lets_go_at)²)·(1 − (residual / trusts_up_to)²)², each bracket 0 at least.
+    """
+    one, zero, most = np.float32(1), np.float32(0), np.float32(share)
+    scale_d, scale_r = np.float32(1 / lets_go_at), np.float32(1 / trusts_up_to)
     for y in range(total.shape[0]):
-        o, d, t, w = other[y], difference[y], total[y], weights[y]
+        o, d, r, t, w = other[y], difference[y], residual[y], total[y], weights[y]
         for x in range(t.size):
-            far = d[x] * scale
-            near = np.float32(1) - far * far
-            near = near if near > np.float32(0) else np.float32(0)
-            t[x] += most * near * o[x]
-            w[x] += most * near
+            share_d, share_r = d[x] * scale_d, r[x] * scale_r
+            agrees, explained = one - share_d * share_d, one - share_r * share_r
+            agrees = agrees if agrees > zero else zero
+            explained = explained if explained > zero else zero
+            weight = most * agrees * explained * explained
+            t[x] += weight * o[x]
+            w[x] += weight
 
 
 @njit(nogil=True, cache=True)
