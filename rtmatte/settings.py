@@ -222,11 +222,15 @@ class VideoSettings(MovingSettings):
     overwrite: bool = False
     stall_timeout_s: float = 120.0
     """A stage that works longer than this on one frame has stalled."""
+    jobs: int = 1
+    """So many processes share a clip that has key frames to cut it at; where it has none, or a choice needs the whole
+    clip, one does it all."""
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         **MovingSettings.ranges,
         "encoder_quality": (1, 100),
         "stall_timeout_s": (0.1, 86400),
+        "jobs": (1, 64),
     }
 
 

@@ -96,6 +96,9 @@ Quality = Annotated[
         "--quality", help="best: the slow, good choice of every option that isn't given; see docs/quality.md."
     ),
 ]
+Jobs = Annotated[
+    int, typer.Option("--jobs", metavar="N", help="Cut a long clip at key frames and do so many parts of it at a time.")
+]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]

@@ -52,6 +52,7 @@ def video(
     stall_timeout: Annotated[
         float, typer.Option("--stall-timeout", help="Seconds on one frame after which a run counts as stalled.")
     ] = VideoSettings.stall_timeout_s,
+    jobs: options.Jobs = VideoSettings.jobs,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -88,6 +89,7 @@ def video(
             encoder_quality=encoder_quality,
             encoder=encoder,
             stall_timeout_s=stall_timeout,
+            jobs=jobs,
             overwrite=overwrite,
             on_progress=on_progress,
         )

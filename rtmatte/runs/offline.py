@@ -23,7 +23,8 @@ from rtmatte.frame import U8, Frame, picture_size_wh
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.output.matte import MatteSink
-from rtmatte.output.sink import Sink
+from rtmatte.output.packets import PacketWriter
+from rtmatte.output.sink import ClipSink, Sink
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
@@ -79,6 +80,7 @@ def process_video(
     encoder: Encoder = VideoSettings.encoder,
     overwrite: bool = VideoSettings.overwrite,
     stall_timeout_s: float = VideoSettings.stall_timeout_s,
+    jobs: int = VideoSettings.jobs,
     matter: Matter | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -86,8 +88,8 @@ def process_video(
 
     `background`: `"none"` (transparent; .webm, .mov, .mkv), `"blur"`, `"blur:0.7"`, `"#00b140"`, a CSS colour name, or
     the path of a picture or clip. With `matte`, alpha itself is written, lossless (.mkv, .mov). `matter` replaces the
-    model. Audio, subtitles, chapters and metadata go along. Every other option is a field of `VideoSettings`.
-    `on_progress` is called from this thread about ten times a second.
+    model; with several `jobs` each gets a copy. Audio, subtitles, chapters and metadata go along. Every other option is
+    a field of `VideoSettings`. `on_progress` is called from this thread about ten times a second.
 
     Raises: any of `rtmatte.errors`; KeyboardInterrupt. Nothing that looks finished is left behind then.
     """
@@ -116,9 +118,18 @@ def process_video(
         encoder=encoder,
         overwrite=overwrite,
         stall_timeout_s=stall_timeout_s,
+        jobs=jobs,
     )
     source, target = Path(source), Path(target)
     _refuse_writing_over_the_input(source, target)
+    why_alone: list[str] = []
+    if settings.jobs > 1:
+        from rtmatte.runs.segments import process_in_segments  # it builds on this module
+
+        done = process_in_segments(source, target, settings, matter, on_progress)
+        if isinstance(done, Report):
+            return done
+        why_alone.append(f"Done by one job, not by {settings.jobs}: {done.reason}.")
     begun = time.monotonic()
     with ExitStack() as stack:
         pool = PicturePool()
@@ -128,7 +139,7 @@ def process_video(
         if behind is not None:
             stack.callback(behind.close)
         # The sink before the model: a target that can't be written is told at once.
-        sink = stack.enter_context(_open_sink(clip, source, target, settings))
+        sink = stack.enter_context(open_sink(clip, target, settings, companions_from=source))
         matter = matter or load_matter(
             settings.model,
             model_spec=settings.model_spec,
@@ -165,7 +176,7 @@ def process_video(
         encoder=sink.encoder,
         background="matte" if settings.matte else behind.name if behind is not None else "none",
         stages=tuple(stages),
-        notices=tuple(clip.notices) + tuple(sink.notices),
+        notices=(*clip.notices, *sink.notices, *why_alone),
     )
 
 
@@ -208,11 +219,23 @@ def _subject(clip: VideoFileSource, settings: VideoSettings) -> Subject | None:
     )
 
 
-def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: VideoSettings) -> Sink:
+def open_sink(
+    clip: VideoFileSource,
+    target: Path,
+    settings: VideoSettings,
+    *,
+    companions_from: Path | None = None,
+    threads: int | None = None,
+    packets: PacketWriter | None = None,
+) -> ClipSink:
+    """The sink that the settings ask for; `threads` and `packets` as for `ClipWriter`.
+
+    Raises: as the sinks do; `SettingsError` for a matte with a codec.
+    """
     if settings.matte:
         if settings.codec is not None:
             raise SettingsError("--matte chooses its own lossless codec: expected no --codec, got one.")
-        return MatteSink(target, clip.format, overwrite=settings.overwrite)
+        return MatteSink(target, clip.format, overwrite=settings.overwrite, threads=threads, packets=packets)
     return VideoFileSink(
         target,
         clip.format,
@@ -220,8 +243,10 @@ def _open_sink(clip: VideoFileSource, source: Path, target: Path, settings: Vide
         quality=settings.encoder_quality,
         encoder=settings.encoder,
         keep_alpha=settings.background.strip().lower() == "none",
-        companions_from=source,
+        companions_from=companions_from,
         overwrite=settings.overwrite,
+        threads=threads,
+        packets=packets,
     )
 
 
