@@ -29,6 +29,7 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.frame import F32, I420, ColorTags, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.recorded import RecordedAlpha
+from rtmatte.matting.still import SkipsStill
 from rtmatte.output.fake_virtual_camera import CountingCamera
 from rtmatte.output.matte import MatteSink
 from rtmatte.output.video_file import VideoFileSink
@@ -61,8 +62,8 @@ def _alphas(shape_hw: tuple[int, int]) -> list[F32]:
 SMALL = _alphas((45, 80))
 
 
-def _small_matter() -> FunctionMatter:
-    return FunctionMatter(lambda frame: SMALL[frame.index % 12])
+def _small_matter() -> Matter:
+    return SkipsStill(FunctionMatter(lambda frame: SMALL[frame.index % 12]))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,8 @@ OFFLINE: dict[str, tuple[str, dict[str, Any]]] = {
     "clean plate": (".mp4", {"background": "#00b140", "clean_plate": True}),
     "photo of the room": (".mp4", {"background": "#00b140", "plate": "picture.png"}),
     "light wrap": (".mp4", {"background": "behind.mp4", "light_wrap": 0.5}),
+    "green screen": (".mp4", {"background": "#ffffff", "spill": "green"}),
+    "coloured wall": (".mp4", {"background": "#ffffff", "spill": "auto"}),
     "nobody else": (".mp4", {"background": "#00b140", "people": "nearest"}),
     "plain": (".mp4", {"background": "#00b140", "refiner": "upscale", "edge_colors": False, "smoothing_s": 0.0}),
 }
