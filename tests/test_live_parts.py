@@ -130,6 +130,18 @@ def test_the_users_choice_stays(choice: str, carries: bool) -> None:
         assert policy.carries is carries
 
 
+def test_a_run_may_begin_with_carried_masks_and_go_back_as_soon_as_it_can() -> None:
+    policy = MaskPolicy("auto", 25)
+    policy.begin(carries=True)
+    assert policy.carries
+    assert policy.reconsider(busy(3), SimpleNamespace(times=busy(10)), 1)
+    assert not policy.carries
+    for choice, carries in (("drop", False), ("propagate", True)):
+        told = MaskPolicy(choice, 25)  # type: ignore[arg-type]
+        told.begin(carries=not carries)
+        assert told.carries is carries, "what the user says goes"
+
+
 def test_frames_of_the_right_form_pass_untouched() -> None:
     picture = noise_picture("i420", (64, 36), BT601)
     framed = Framing((64, 36), BT601, PicturePool(), mirror=False).frame(Frame(picture, 5, TIME_BASE, 7))

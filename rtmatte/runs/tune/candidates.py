@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from rtmatte.matting.registry import find_model
 from rtmatte.settings import LiveSettings, MovingSettings, WhenSlow
@@ -51,7 +52,11 @@ def candidates(settings: LiveSettings, size_wh: tuple[int, int], threads: int) -
 
     A model that the settings name is the only one. Half of the threads is tried too, unless the settings say how many:
     for own masks on many cores, for carried ones always, since other cores then do the rest meanwhile.
+
+    Raises: `UnknownModelError`.
     """
+    if settings.model != AUTO and settings.model_spec is None and Path(settings.model).suffix != ".onnx":
+        find_model(settings.model)
     found = []
     for model in _models(size_wh) if settings.model == AUTO else [settings.model]:
         for carried in _ways(settings.when_slow):
