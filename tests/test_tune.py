@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtmatte.errors import RuntimeNotInstalledError, WeightsError
@@ -54,6 +54,7 @@ def meets(row: Row, target: Target) -> bool:
     return target.met_by(row.measured)
 
 
+@settings(deadline=None)
 @given(rows, targets)
 def test_the_best_of_those_that_keep_up_is_taken(table: list[Row], target: Target) -> None:
     chosen = choose(table, target)
@@ -67,6 +68,7 @@ def test_the_best_of_those_that_keep_up_is_taken(table: list[Row], target: Targe
         assert target.holds(chosen.measured) == max(target.holds(row.measured) for row in table if row.measured)
 
 
+@settings(deadline=None)
 @given(rows, targets, st.floats(0.05, 1))
 def test_asking_for_less_never_gives_a_worse_matte(table: list[Row], target: Target, share: float) -> None:
     chosen = choose(table, target)
@@ -77,6 +79,7 @@ def test_asking_for_less_never_gives_a_worse_matte(table: list[Row], target: Tar
         assert easier.quality <= chosen.quality
 
 
+@settings(deadline=None)
 @given(rows, targets, st.data())
 def test_another_candidate_never_makes_it_worse_nor_does_the_order(
     table: list[Row], target: Target, data: st.DataObject
@@ -135,6 +138,7 @@ def test_what_carrying_costs_is_what_was_kept() -> None:
         assert carried_loss(frames * FRAME_MS) == pytest.approx(mad - CARRIED[0][1], abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3000), st.floats(0, 3000))
 def test_later_masks_are_never_better(one: float, other: float) -> None:
     assert carried_loss(0) == 0
@@ -252,6 +256,7 @@ def test_errors_that_no_other_candidate_mends_are_raised() -> None:
         tuned(machine(broken={model: RuntimeNotInstalledError("none") for model in MODELS}))
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 8), st.lists(st.floats(0.6, 1.6), min_size=5, max_size=5), st.floats(10, 120))
 def test_the_search_finds_what_measuring_everything_would(times: float, odd: list[float], rate: float) -> None:
     one = machine(times, load_s=0.0)
@@ -303,6 +308,7 @@ def test_a_near_miss_has_a_second_chance() -> None:
     assert prober.measured.count((FALLBACK, 2, False)) == 2
 
 
+@settings(deadline=None)
 @given(
     st.floats(0.05, 40),
     st.floats(0.0, 3.0),
