@@ -81,3 +81,56 @@ def u2netp_over(session: OnnxSession, *, long_side: int = 320) -> Matter:
     return matter_for(
         NetSpec(input=house_input(fit="pad", long_side=long_side), output=HOUSE_OUTPUT), session, name="u2netp"
     )
+
+
+def sam2_encoder() -> bytes:
+    """SAM 2's form: the picture's mean over channels, pooled to the sides of the three features."""
+    nodes = [helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1)]
+    sides = {"high_res_feats_0": 256, "high_res_feats_1": 128, "image_embed": 64}
+    for name, side in sides.items():
+        step = 1024 // side
+        nodes.append(helper.make_node("AveragePool", ["mean"], [name], kernel_shape=[step, step], strides=[step, step]))
+    return _model(nodes, {}, {"image": [1, 3, 1024, 1024]}, list(sides))
+
+
+def sam2_decoder() -> bytes:
+    """SAM 2's form. The first mask is what is bright, the second what is dark, the third nothing; what it thinks of
+    them is the mean x of points to keep less that of points to drop: of the first, 1 less that: of the second."""
+    constants = {
+        "steep": np.array(50, np.float32),
+        "one": np.array(1, np.float32),
+        "half": np.array(0.5, np.float32),
+        "side": np.array(1024, np.float32),
+        "x": np.array([0], np.int64),
+        "never": np.full((1, 1, 256, 256), -9, np.float32),
+        "low": np.full((1, 1), -9, np.float32),
+    }
+    nodes = [
+        helper.make_node("Mul", ["high_res_feats_0", "steep"], ["bright"]),
+        helper.make_node("Neg", ["bright"], ["dark"]),
+        helper.make_node("Concat", ["bright", "dark", "never"], ["masks"], axis=1),
+        helper.make_node("Gather", ["point_coords", "x"], ["xs_deep"], axis=2),
+        helper.make_node("Div", ["xs_deep", "side"], ["xs_shares"]),
+        helper.make_node("ReduceMean", ["xs_shares"], ["xs_flat"], axes=[2], keepdims=0),
+        helper.make_node("Sub", ["point_labels", "half"], ["signs"]),
+        helper.make_node("Mul", ["xs_flat", "signs"], ["signed"]),
+        helper.make_node("ReduceSum", ["signed"], ["first_half"], keepdims=1),
+        helper.make_node("Add", ["first_half", "first_half"], ["first"]),
+        helper.make_node("Sub", ["one", "first"], ["second"]),
+        helper.make_node("Concat", ["first", "second", "low"], ["iou_predictions"], axis=1),
+        helper.make_node("Identity", ["image_embed"], ["unused_0"]),
+        helper.make_node("Identity", ["high_res_feats_1"], ["unused_1"]),
+        helper.make_node("Identity", ["mask_input"], ["unused_2"]),
+        helper.make_node("Identity", ["has_mask_input"], ["unused_3"]),
+    ]
+    inputs = {
+        "image_embed": [1, 1, 64, 64],
+        "high_res_feats_0": [1, 1, 256, 256],
+        "high_res_feats_1": [1, 1, 128, 128],
+        "point_coords": [1, "N", 2],
+        "point_labels": [1, "N"],
+        "mask_input": [1, 1, 256, 256],
+        "has_mask_input": [1],
+    }
+    unused = [f"unused_{number}" for number in range(4)]
+    return _model(nodes, constants, inputs, ["masks", "iou_predictions", *unused])

@@ -17,10 +17,12 @@ from rtmatte.matting.net_spec import NetSpec
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.registry import MODELS, find_model
 from rtmatte.matting.rvm import Rvm
+from rtmatte.matting.sam2 import Sam2
 from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.still import SkipsStill
+from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.matting.weights import read_verified
-from tests.nets import image_net, recurrent_net, u2netp_over
+from tests.nets import image_net, recurrent_net, sam2_decoder, sam2_encoder, u2netp_over
 
 SIZES = [(1, 1), (2, 2), (3, 7), (64, 48), (127, 95), (1, 90), (90, 1), (641, 361)]
 
@@ -52,6 +54,17 @@ def _recurrent() -> Matter:
     return matter_for(NetSpec(family="recurrent"), _rvm_session(), name="rvm")
 
 
+@lru_cache
+def _sam2_sessions() -> list[OnnxSession]:
+    return [OnnxSession(graph, device="cpu", threads=1) for graph in (sam2_encoder(), sam2_decoder())]
+
+
+def _prompted() -> Matter:
+    matter = Sam2(*_sam2_sessions())
+    matter.prompt([(0.9, 0.5)], [(0.1, 0.2)])
+    return matter
+
+
 def _recorded_floats() -> Matter:
     rng = np.random.default_rng(0)
     return RecordedAlpha([rng.random((20 + i, 30), dtype=np.float32) for i in range(8)])
@@ -72,6 +85,8 @@ MATTERS: dict[str, Callable[[], Matter]] = {
     "selfie-multiclass-fast": lambda: _image("selfie-multiclass-fast"),
     "own": lambda: matter_for(NetSpec(), _own_session(), name="own"),
     "recurrent": _recurrent,
+    "prompted": _prompted,
+    "subject box": lambda: SubjectBox(_image("selfie-multiclass-fast"), lambda _: _image("selfie"), (128, 192)),
     "skips still": lambda: SkipsStill(_image("selfie")),
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,

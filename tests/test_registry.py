@@ -48,7 +48,9 @@ def test_only_permissive_models_ship() -> None:
 
 def test_what_is_pulled_can_be_checked_and_has_a_source_that_needs_no_npm() -> None:
     for spec in PULLED:
-        assert all(source.startswith(("https://", "pip:")) for source in spec.sources)
+        for file in spec.files:
+            assert file.sha256 or file.md5
+            assert any(source.startswith(("https://", "pip:")) for source in file.sources)
 
 
 def test_names_are_unique() -> None:

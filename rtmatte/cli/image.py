@@ -41,7 +41,7 @@ def image(
 
     rtmatte image portrait.jpg -o portrait.png
     """
-    from rtmatte.matting.load import load_matter
+    from rtmatte.matting.load_for_stills import load_for_stills
     from rtmatte.refine.choose import make_refiner
     from rtmatte.runs.backgrounds import open_background
     from rtmatte.runs.stills import process_image
@@ -62,7 +62,7 @@ def image(
         overwrite=overwrite,
     )
     behind = open_background(settings.background, settings.fit)
-    matter = load_matter(
+    matter = load_for_stills(
         settings.model, model_spec=settings.model_spec, device=settings.device, threads=settings.threads
     )
     report = process_image(

@@ -28,7 +28,11 @@ def list_models() -> None:
     from rtmatte.matting.registry import MODELS
 
     for spec in MODELS:
-        print(f"{spec.name}\t{spec.size_bytes / 1e6:.1f} MB\t{spec.licence}\t{spec.task}\t{_whereabouts(spec)}")
+        print(f"{spec.name}\t{_megabytes(spec)}\t{spec.licence}\t{spec.task}\t{_whereabouts(spec)}")
+
+
+def _megabytes(spec: ModelSpec) -> str:
+    return f"{sum(file.size_bytes for file in spec.files) / 1e6:.1f} MB"
 
 
 def _whereabouts(spec: ModelSpec) -> str:
@@ -36,7 +40,7 @@ def _whereabouts(spec: ModelSpec) -> str:
 
     if spec.shipped:
         return "shipped"
-    return "pulled" if weights_file(spec).is_file() else f"rtmatte models pull {spec.name}"
+    return "pulled" if all(weights_file(file).is_file() for file in spec.files) else f"rtmatte models pull {spec.name}"
 
 
 @app.command("info")
@@ -82,7 +86,7 @@ def pull(
 
     spec = find_model(name)
     if not quiet and not spec.shipped:
-        speaking.say(f"{spec.name}: {spec.licence}, {spec.size_bytes / 1e6:.1f} MB, from {' or '.join(spec.sources)}")
+        speaking.say(f"{spec.name}: {spec.licence}, {_megabytes(spec)}, from {' or '.join(spec.sources)}")
     if not spec.permissive and not accept_licence and sys.stdin.isatty():
         accept_licence = typer.confirm(f"{spec.licence} is not a permissive licence. Accept it?", err=True)
     with _bar(quiet=quiet) as show:

@@ -56,6 +56,11 @@ def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_r
     Raises:
         SettingsError: the spec doesn't fit the graph, or the ratio isn't positive.
     """
+    if net.family == "prompted":
+        raise SettingsError(
+            f"{name} cuts out what is clicked in a still: expected another model here.",
+            hint="In clips --keep X,Y works with every model that finds the person.",
+        )
     if net.family == "recurrent":
         return Rvm(session, name=name, sample_aspect_ratio=sample_aspect_ratio)
     return ImageNet(session, net, name=name, sample_aspect_ratio=sample_aspect_ratio)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from rtmatte.clicks import Point
 from rtmatte.frame import F32, Frame
 
 
@@ -27,4 +29,13 @@ class Matter(Protocol):
 
     def reset(self) -> None:
         """Forgets the past (recurrent models); a no-op for models that look at one frame."""
+        ...
+
+
+@runtime_checkable
+class Prompted(Matter, Protocol):
+    """A `Matter` that has to be told by points what is wanted."""
+
+    def prompt(self, keep: Sequence[Point], drop: Sequence[Point]) -> None:
+        """Points on what is wanted of the pictures to come, and on what isn't."""
         ...

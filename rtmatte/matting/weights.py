@@ -73,9 +73,10 @@ def mismatch(spec: ModelSpec, data: bytes) -> str:
 
 
 def verify(spec: ModelSpec) -> None:
-    """Checks the model's file against the registry.
+    """Checks the model's files against the registry.
 
     Raises:
         WeightsError: as `read_verified`.
     """
-    read_verified(spec)
+    for file in spec.files:
+        read_verified(file)

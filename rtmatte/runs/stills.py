@@ -22,7 +22,7 @@ from rtmatte.capture.image import DEFAULT_MAX_MEGAPIXELS, Still, read_image, sti
 from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, Prompted
 from rtmatte.output.image import Pixels, check_target, write_image
 from rtmatte.refine.closed_form import foreground_multi_level
 from rtmatte.refine.refiner import Refiner
@@ -110,9 +110,9 @@ def remove_background(
     """
     still = _to_8_bits(_still_of(image))
     if matter is None:
-        from rtmatte.matting.load import load_matter
+        from rtmatte.matting.load_for_stills import load_for_stills
 
-        matter = load_matter(model)
+        matter = load_for_stills(model)
     alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, spill=spill, keep=keep, drop=drop)
     if background is not None:
         alpha = np.full_like(alpha, 255)
@@ -137,9 +137,13 @@ def _matte(
     The 8-bit twin of a 16-bit picture is gone when it returns: the encoder wants memory next.
     """
     frame = _frame_of(still)
+    kept = clicks.points(keep, still.size_wh, option="--keep")
+    dropped = clicks.points(drop, still.size_wh, option="--drop")
+    if isinstance(matter, Prompted):
+        matter.prompt(kept, dropped)
     estimated = _estimated(frame, matter)
-    if keep or drop:
-        estimated = _selected(estimated, still.size_wh, keep, drop)
+    if (kept or dropped) and not isinstance(matter, Prompted):
+        estimated = _selected(estimated, kept, dropped)
     alpha = _full_size_alpha(_refined(frame, estimated, refiner), still)
     behind = None if background is None else background.picture_for(frame, _as_u8(alpha))
     if spill != "off":
@@ -184,11 +188,9 @@ def _estimated(frame: Frame, matter: Matter) -> F32:
     return alpha
 
 
-def _selected(estimated: F32, size_wh: tuple[int, int], keep: Sequence[str], drop: Sequence[str]) -> F32:
+def _selected(estimated: F32, keep: Sequence[clicks.Point], drop: Sequence[clicks.Point]) -> F32:
     """A copy of alpha, without what wasn't to be kept."""
-    subject = Subject(
-        keep=clicks.points(keep, size_wh, option="--keep"), drop=clicks.points(drop, size_wh, option="--drop")
-    )
+    subject = Subject(keep=keep, drop=drop)
     alpha = np.array(np.clip(estimated, 0, 1), np.float32)
     subject.select(alpha, 0.0)
     return alpha
