@@ -111,7 +111,16 @@ def _job(clip: Path, warm_up: Path, net: Net) -> Run:
     report = rtmatte.process_video(clip, target, background="blur", matter=matter, overwrite=True)
     seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(report.frames_out, seconds, cpu_seconds, after.ru_maxrss / 1024)
+    return Run(report.frames_out, seconds, cpu_seconds, _peak_mb())
+
+
+def _peak_mb() -> float:
+    """The most that this process held since it began."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss counts what the process held that this one was forked from
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2 ** (20 if sys.platform == "darwin" else 10)
 
 
 def line(x: list[float], y: list[float]) -> dict[str, float]:

@@ -12,36 +12,38 @@ from rtmatte.runs.bench.drawing import Drawing, Line, Rectangle, Text
 _WIDTH, _LEFT, _PLOT_W, _PLOT_H, _ROW = 1040, 90, 400, 210, 300
 _SECOND = _LEFT + _PLOT_W + 110
 _LABEL_W = 34
-_INK, _SOFT, _GRID, _POINT, _FIT = "#222222", "#666666", "#dddddd", "#0072b2", "#d55e00"
+_INK, _SOFT, _GRID = "#222222", "#666666", "#dddddd"
+_COLORS, _LABELS_Y = ("#0072b2", "#d55e00"), (-9, 17)
 
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """Length above, size below; whichever there is."""
     drawing = Drawing(_WIDTH)
-    drawing.shapes.append(Text(24, 38, "Cost of a file: longer, larger", 22))
-    y = 80.0
-    if "length" in result:
-        part = result["length"]
-        x = [p["minutes"] for p in part["points"]]
-        size = "x".join(map(str, part["size_wh"]))
-        _panel(
-            drawing, _LEFT, y, f"Seconds a job, {size}", "minutes of clip", x, [p["seconds"] for p in part["points"]]
-        )
-        _panel(drawing, _SECOND, y, "Peak memory, MB", "minutes of clip", x, [p["peak_mb"] for p in part["points"]])
-        y += _ROW
-    if "size" in result:
-        points = result["size"]["points"]
-        x = [p["megapixels"] for p in points]
-        _panel(drawing, _LEFT, y, "Milliseconds a frame", "megapixels", x, [p["ms_per_frame"] for p in points])
-        _panel(drawing, _SECOND, y, "Peak memory, MB", "megapixels", x, [p["peak_mb"] for p in points])
+    drawing.shapes += [
+        Text(24, 38, "Cost of a file: longer, larger", 22),
+        Text(24, 60, "Blue: by the clock. Orange: of all cores together. Lines: least squares.", 13, color=_SOFT),
+    ]
+    y = 100.0
+    for part, unit, key, costs, title in (
+        ("length", "minutes of clip", "minutes", ("seconds", "cpu_seconds"), "Seconds"),
+        ("size", "megapixels", "megapixels", ("ms_per_frame", "cpu_ms_per_frame"), "Milliseconds a frame"),
+    ):
+        if part not in result:
+            continue
+        points = result[part]["points"]
+        x = [point[key] for point in points]
+        _panel(drawing, _LEFT, y, title, unit, x, [[point[cost] for point in points] for cost in costs])
+        _panel(drawing, _SECOND, y, "Peak memory, MB", unit, x, [[point["peak_mb"] for point in points]])
         y += _ROW
     drawing.height = round(y)
     drawing.write_png(path)
 
 
-def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: list[float], y: list[float]) -> None:
-    """One diagram from 0 on both axes, with the line of least squares."""
-    step = _round_step(max(y) * 1.1)
+def _panel(
+    drawing: Drawing, left: float, top: float, title: str, unit: str, x: list[float], series: list[list[float]]
+) -> None:
+    """One diagram from 0 on both axes, with the line of least squares through each series."""
+    step = _round_step(1.1 * max(map(max, series)))
     most_x, most_y = max(x) * 1.05, 4 * step
     bottom = top + _PLOT_H
 
@@ -55,25 +57,21 @@ def _panel(drawing: Drawing, left: float, top: float, title: str, unit: str, x: 
             Line(left, level, left + _PLOT_W, level, _GRID),
             Text(left - 8, level + 4, f"{number * step:g}", 11, "end", _SOFT),
         ]
-    slope, offset = np.polyfit(x, y, 1)
-    begin = max(0.0, -offset / slope) if slope > 0 else 0.0
-    ends = (place(at, float(slope * at + offset)) for at in (begin, most_x))
-    drawing.shapes.append(Line(*next(ends), *next(ends), _FIT))
-    free_from = left
-    for value_x, value_y in zip(x, y, strict=True):
-        across, up = place(value_x, value_y)
-        drawing.shapes.append(Rectangle(across - 3, up - 3, 6, 6, _POINT))
-        if across > free_from:
-            text = f"{value_y:.0f}" if value_y >= 100 else f"{value_y:.3g}"
-            drawing.shapes.append(Text(across, up - 9, text, 11, "middle", _INK))
-            free_from = across + _LABEL_W
+    for y, color, label_y in zip(series, _COLORS, _LABELS_Y, strict=False):
+        slope, offset = np.polyfit(x, y, 1)
+        begin = max(0.0, -offset / slope) if slope > 0 else 0.0
+        ends = (place(at, float(slope * at + offset)) for at in (begin, most_x))
+        drawing.shapes.append(Line(*next(ends), *next(ends), color))
+        free_from = left
+        for across, up, value in ((*place(*point), point[1]) for point in zip(x, y, strict=True)):
+            drawing.shapes.append(Rectangle(across - 3, up - 3, 6, 6, color))
+            if across > free_from:
+                text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+                drawing.shapes.append(Text(across, up + label_y, text, 11, "middle", color))
+                free_from = across + _LABEL_W
     drawing.shapes += [
         Line(left, bottom, left + _PLOT_W, bottom, _INK),
-        *(
-            Text(place(value, 0)[0], bottom + 16, f"{value:.3g}", 11, "middle", _SOFT)
-            for value in x
-            if value >= max(x) / 20
-        ),
+        *(Text(place(at, 0)[0], bottom + 16, f"{at:.3g}", 11, "middle", _SOFT) for at in x if at >= most_x / 20),
         Text(left + _PLOT_W / 2, bottom + 34, unit, 12, "middle", _SOFT),
     ]
 
