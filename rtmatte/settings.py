@@ -19,6 +19,7 @@ Encoder: TypeAlias = Literal["auto", "software", "hardware"]
 RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form"]
 People: TypeAlias = Literal["everyone", "nearest"]
 SpillName: TypeAlias = Literal["off", "auto", "green", "blue"]
+FocusName: TypeAlias = Literal["whole", "near", "fast"]
 WhenSlow: TypeAlias = Literal["auto", "drop", "propagate"]
 
 _VIDEO_SUFFIXES = {
@@ -173,6 +174,8 @@ class MovingSettings(EstimateSettings):
 
     model: str = "selfie-multiclass-int8"
     """People; for anything else see `rtmatte models list`."""
+    focus: FocusName = "whole"
+    """What the model sees: the whole picture, the part with everybody in it at as many pixels, or at half as many."""
     skip_still: bool = True
     """Don't run the model on frames in which nothing has moved; half a second long at most."""
     smoothing_s: float = 0.15

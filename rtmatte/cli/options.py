@@ -52,6 +52,12 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
+FocusOption = Annotated[
+    Literal["whole", "near", "fast"],
+    typer.Option(
+        "--focus", help="What the model sees: all, or people near, if far from the camera; fast: that at half the work."
+    ),
+]
 SkipStill = Annotated[
     bool, typer.Option("--skip-still/--no-skip-still", help="Let the model rest while nothing moves.")
 ]

@@ -21,6 +21,7 @@ def video(
     model_spec: options.ModelSpec = VideoSettings.model_spec,
     device: options.DeviceOption = VideoSettings.device,
     threads: options.Threads = VideoSettings.threads,
+    focus: options.FocusOption = VideoSettings.focus,
     skip_still: options.SkipStill = VideoSettings.skip_still,
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
@@ -76,6 +77,7 @@ def video(
             model_spec=model_spec,
             device=device,
             threads=threads,
+            focus=focus,
             skip_still=skip_still,
             smoothing_s=smoothing,
             people=people,

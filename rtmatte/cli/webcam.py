@@ -50,6 +50,7 @@ def webcam(
     preview: Annotated[
         bool, typer.Option("--preview", help="A window with what is sent, and keys (h shows them).")
     ] = LiveSettings.preview,
+    focus: options.FocusOption = LiveSettings.focus,
     skip_still: options.SkipStill = LiveSettings.skip_still,
     smoothing: Annotated[
         float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
@@ -104,6 +105,7 @@ def webcam(
         safe_frame=safe_frame,
         mirror=mirror,
         preview=preview,
+        focus=focus,
         skip_still=skip_still,
         smoothing_s=smoothing,
         refiner=refiner,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from rtmatte.errors import SettingsError, WeightsError
 from rtmatte.matting.image_net import ImageNet
@@ -13,7 +16,14 @@ from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import Device, OnnxSession
 from rtmatte.matting.still import SkipsStill
+from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.matting.weights import read_verified
+
+Focus: TypeAlias = Literal["whole", "near", "fast"]
+
+_SHARES = {"near": 1.0, "fast": 0.5}
+_STEP = 64
+"""Between the sides of a net's pictures of a part, in pixels: few sizes, each of which is prepared once."""
 
 
 def load_matter(
@@ -23,6 +33,7 @@ def load_matter(
     device: Device = "auto",
     threads: int | None = None,
     sample_aspect_ratio: Fraction = Fraction(1),
+    focus: Focus = "whole",
     skip_still: bool = False,
 ) -> Matter:
     """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
@@ -30,7 +41,10 @@ def load_matter(
     `name` is one of the registry's, or the path of your own .onnx file; then `model_spec` is the TOML file that says
     what it eats and gives (docs in `rtmatte/matting/net_spec.py`), by default the one beside it: `net.onnx`,
     `net.toml`. `sample_aspect_ratio` is that of the frames to come (width / height of one pixel).
-    With `skip_still` the model doesn't run on frames in which nothing has moved (`rtmatte/matting/still.py`).
+    `focus` "near" shows the net the part of the picture that holds everybody, at no more pixels than the whole would
+    have, "fast" at half as many (`rtmatte/matting/subject_box.py`); a net whose picture has one size only, or that
+    remembers, sees the whole all the same. With `skip_still` the model doesn't run on frames in which nothing has moved
+    (`rtmatte/matting/still.py`).
 
     Raises:
         UnknownModelError: no such model.
@@ -47,6 +61,8 @@ def load_matter(
         net, label, data = row.net, row.name, read_verified(row)
     session = OnnxSession(data, device=device, threads=threads)
     matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
+    if focus != "whole":
+        matter = _focused(matter, net, session, sample_aspect_ratio, _SHARES[focus])
     return SkipsStill(matter) if skip_still else matter
 
 
@@ -64,6 +80,20 @@ def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_r
     if net.family == "recurrent":
         return Rvm(session, name=name, sample_aspect_ratio=sample_aspect_ratio)
     return ImageNet(session, net, name=name, sample_aspect_ratio=sample_aspect_ratio)
+
+
+def _focused(matter: Matter, net: NetSpec, session: OnnxSession, sample_aspect_ratio: Fraction, share: float) -> Matter:
+    eats = net.input
+    if net.family != "image" or eats.size_wh is not None or not net.output.same_size:
+        return matter
+    step = math.lcm(eats.multiple, _STEP)
+    sides = [side for side in range(step, eats.long_side + 1, step) if 2 * side >= eats.long_side]
+
+    def near(size_wh: tuple[int, int]) -> Matter:
+        stretched = replace(net, input=replace(eats, fit="stretch", size_wh=size_wh))
+        return matter_for(stretched, session, name=matter.name)
+
+    return SubjectBox(matter, near, sides, share=share, sample_aspect_ratio=sample_aspect_ratio)
 
 
 def _own(path: Path) -> bytes:

@@ -34,7 +34,7 @@ from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
 from rtmatte.runs.two_pass import SecondLook, first_pass
-from rtmatte.settings import Codec, Device, Encoder, Fit, People, RefinerName, SpillName, VideoSettings
+from rtmatte.settings import Codec, Device, Encoder, Fit, FocusName, People, RefinerName, SpillName, VideoSettings
 from rtmatte.stats import StageTime
 from rtmatte.temporal.remembered import RememberedMoments
 
@@ -63,6 +63,7 @@ def process_video(
     model_spec: Path | None = VideoSettings.model_spec,
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
+    focus: FocusName = VideoSettings.focus,
     skip_still: bool = VideoSettings.skip_still,
     smoothing_s: float = VideoSettings.smoothing_s,
     refiner: RefinerName = VideoSettings.refiner,
@@ -101,6 +102,7 @@ def process_video(
         model_spec=model_spec,
         device=device,
         threads=threads,
+        focus=focus,
         skip_still=skip_still,
         smoothing_s=smoothing_s,
         refiner=refiner,
@@ -146,6 +148,7 @@ def process_video(
             device=settings.device,
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
+            focus=settings.focus,
             skip_still=settings.skip_still,
         )
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)

@@ -32,6 +32,8 @@ def why_one_job(settings: VideoSettings, matter: Matter | None) -> str | None:
     """
     if settings.keep or settings.drop or settings.people != "everyone":
         return "who stays is followed from the first frame on"
+    if settings.focus != "whole":
+        return "the part that the model sees follows from the frames before"
     if settings.clean_plate or settings.plate is not None:
         return "the room is learnt over the whole clip"
     if settings.two_pass:

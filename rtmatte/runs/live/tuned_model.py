@@ -55,6 +55,7 @@ class TunedModel:
             model_spec=self._settings.model_spec,
             device=self._settings.device,
             threads=self._taken.threads,
+            focus=self._settings.focus,
             skip_still=self._settings.skip_still,
         )
 
