@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -90,24 +89,32 @@ def _process(
     with ExitStack() as stack:
         clip = stack.enter_context(VideoFileSource(source))
         background = _background_name(settings)
-        threads = max(1, usable_cores() // settings.jobs)
+        index = read_frame_index(source)
+        if index is None:
+            raise _ForOneJob("its packets don't tell when each frame is shown")
+        warm_up_ticks = round(warm_up_seconds(settings) / clip.format.time_base)
+        segments = cut_at_key_frames(index, settings.jobs, warm_up_ticks)
+        if len(segments) < 2:
+            raise _ForOneJob("it has no key frame to cut it at but the first")
+        threads = max(1, usable_cores() // len(segments))
         sink = stack.enter_context(open_sink(clip, target, settings, companions_from=source, threads=threads))
-        segments = _plan(source, clip, settings, warm_up_seconds(settings))
-        folder = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(prefix=f".{target.stem}.", suffix=".jobs", dir=target.parent)
-            )
-        )
-        clip_begin = segments[0].begin * clip.format.time_base
+        hidden = tempfile.TemporaryDirectory(prefix=f".{target.stem}.", suffix=".jobs", dir=target.parent)
+        folder, clip_begin = Path(stack.enter_context(hidden)), index.pts[0] * clip.format.time_base
         tasks = [
             Task(source, folder, target.suffix, settings, segment, clip_begin, threads, matter) for segment in segments
         ]
         tell = _Teller(clip, on_progress, begun, len(tasks))
         done = _do(tasks, sink, settings, tell)
-        _repair(tasks, done, sink, settings, tell, _plan(source, clip, settings, _LONGER * warm_up_seconds(settings)))
-        parts = [PacketReader(task.packets_path, part.pts, part.dts) for task, part in zip(tasks, done, strict=True)]
-        sink.writer.append(parts)
-        seams = [_seam_notice(segment, clip) for segment in _bad_seams(segments, done)]
+        if again := _bad_seams(segments, done):
+            # Done again, with a longer warm-up.
+            longer = cut_at_key_frames(index, settings.jobs, _LONGER * warm_up_ticks)
+            retried = [replace(tasks[number], segment=longer[number]) for number in again]
+            for number, result in zip(again, _do(retried, sink, settings, tell), strict=True):
+                done[number] = result
+        sink.writer.append(
+            [PacketReader(task.packets_path, part.pts, part.dts) for task, part in zip(tasks, done, strict=True)]
+        )
+        seams = [_seam_notice(segments[number], clip) for number in _bad_seams(segments, done)]
     return _report(source, target, settings, clip, sink, background, done, seams, time.monotonic() - begun)
 
 
@@ -120,16 +127,6 @@ def _background_name(settings: VideoSettings) -> str:
         return "none"
     behind.close()
     return behind.name
-
-
-def _plan(source: Path, clip: VideoFileSource, settings: VideoSettings, warm_up: Fraction) -> list[Segment]:
-    index = read_frame_index(source)
-    if index is None:
-        raise _ForOneJob("its packets don't tell when each frame is shown")
-    segments = cut_at_key_frames(index, settings.jobs, round(warm_up / clip.format.time_base))
-    if len(segments) < 2:
-        raise _ForOneJob("it has no key frame to cut it at but the first")
-    return segments
 
 
 def _do(tasks: Sequence[Task], sink: ClipSink, settings: VideoSettings, tell: _Teller) -> list[Done]:
@@ -154,26 +151,13 @@ def _do(tasks: Sequence[Task], sink: ClipSink, settings: VideoSettings, tell: _T
     return [done[place] for place in range(len(tasks))]
 
 
-def _repair(
-    tasks: list[Task], done: list[Done], sink: ClipSink, settings: VideoSettings, tell: _Teller, longer: list[Segment]
-) -> None:
-    """Does those segments again, with a longer warm-up, whose masks don't go on where those before them end."""
-    again = [segment.number for segment in _bad_seams([task.segment for task in tasks], done)]
-    if not again:
-        return
-    for number in again:
-        tasks[number] = replace(tasks[number], segment=longer[number])
-    for number, result in zip(again, _do([tasks[number] for number in again], sink, settings, tell), strict=True):
-        done[number] = result
-
-
-def _bad_seams(segments: Sequence[Segment], done: Sequence[Done]) -> list[Segment]:
-    """The segments whose alpha of the frame before them isn't that which the segment before has."""
+def _bad_seams(segments: Sequence[Segment], done: Sequence[Done]) -> list[int]:
+    """The numbers of segments whose alpha of the frame before them isn't that which the segment before has."""
     bad = []
     for (before, segment), (left, right) in zip(pairwise(segments), pairwise(done), strict=True):
         one, other = left.alphas.get(before.last_kept), right.alphas.get(before.last_kept)
         if one is not None and other is not None and _differ(one, other):
-            bad.append(segment)
+            bad.append(segment.number)
     return bad
 
 
