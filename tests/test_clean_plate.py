@@ -165,3 +165,50 @@ def test_the_comparison_compiles_to_packed_arithmetic() -> None:
     compiled(np.zeros((3, 8, 64), np.uint8), np.zeros((3, 8, 64), np.float32), 2.0, np.zeros((8, 64), np.float32))
     (assembly,) = compiled.inspect_asm().values()
     assert re.search(r"v(mul|fmadd\d+)ps\s.*%[yz]mm", assembly)
+
+
+def known_room(behind: Picture) -> CleanPlate:
+    """Has seen the empty room for a second."""
+    plate = CleanPlate()
+    for index in range(25):
+        plate.correct(at(shot("i420", behind, np.zeros(SIZE_WH[::-1]), 2.0, index), 40 * index), small(person(0)) * 0)
+    return plate
+
+
+def test_where_the_net_has_a_faint_idea_what_is_not_the_room_is_raised() -> None:
+    behind = room("i420")
+    plate, truth = known_room(behind), person(56)
+    faint = small(truth) * np.float32(0.2)
+    plate.correct(at(shot("i420", behind, truth, 2.0, 99), 1000), faint)
+    inside = small(truth) == 1
+    assert faint[inside].min() > 0.5
+    assert faint[small(truth) == 0].max() < 0.05
+
+
+def test_where_the_net_sees_nothing_nothing_is_raised() -> None:
+    behind = room("i420")
+    plate, truth = known_room(behind), person(56)
+    alpha = small(truth) * np.float32(0.019)
+    plate.correct(at(shot("i420", behind, truth, 2.0, 99), 1000), alpha)
+    assert alpha.max() < 0.02
+
+
+def test_a_faint_idea_of_the_room_itself_is_not_raised() -> None:
+    behind = room("i420")
+    plate = known_room(behind)
+    alpha = np.full((24, 40), 0.2, np.float32)
+    plate.correct(at(shot("i420", behind, np.zeros(SIZE_WH[::-1]), 2.0, 99), 1000), alpha)
+    assert alpha.max() <= 0.2 + 1e-6
+
+
+@pytest.mark.parametrize(("seconds", "learnt"), [(1.5, False), (4.0, True)])
+def test_what_the_net_does_not_see_is_learnt_only_after_a_while(seconds: float, learnt: bool) -> None:
+    behind = room("i420")
+    plate, truth = known_room(behind), person(56)
+    blind = np.zeros((24, 40), np.float32)
+    for index in range(round(25 * seconds)):
+        plate.correct(at(shot("i420", behind, truth, 2.0, index), 1000 + 40 * index), blind.copy())
+    faint = small(truth) * np.float32(0.2)
+    plate.correct(at(shot("i420", behind, truth, 2.0, 99), 1000 + round(1000 * seconds)), faint)
+    raised = faint[small(truth) == 1].min() > 0.5
+    assert raised is not learnt

@@ -34,6 +34,13 @@ _LEAST_CHECKED = 0.05
 _EQUALS = 2.5
 """In units of the noise, the root mean square of 5x5 cells."""
 _CLUTTER_S = 1.0
+_STANDS_OUT = 6.0, 12.0
+"""From where to where what differs from the plate is taken for something before it, in units of the noise, likewise."""
+_HINT = 0.02
+"""Nothing is raised where the net sees less than this: shadows and whatever else moves are no people."""
+_RAISED_BY = 0.75
+_STANDS_S = 2.0
+"""What differs for so long belongs to the room from then on, unless the net sees a person."""
 _GAP_S = 0.5
 
 
@@ -41,7 +48,8 @@ class CleanPlate:
     """Learns the room where alpha is 0 and corrects alpha by it, at the model's resolution, before refinement.
 
     In the uncertain band, alpha is solved from C = αF + (1 − α)B with B of the plate and F from sure foreground nearby.
-    What has equalled the plate for a second is no person and fades out. When much of the room differs from the plate,
+    Where the net has a faint idea of a person and the picture is clearly not the plate, alpha is raised. What has
+    equalled the plate for a second is no person and fades out. When much of the room differs from the plate,
     the camera has moved: everything is forgotten, and `forgotten` counts it. Noise is measured on the way. Owned by one
     thread; allocates when the shape changes, and some scratch.
     """
@@ -68,6 +76,7 @@ class CleanPlate:
     def _begin(self, b: _Buffers) -> None:
         b.known_s.fill(0)
         b.matched_s.fill(0)
+        b.stands_s.fill(0)
         if self._photo is not None:
             b.shrink(self._photo)
             b.plate[:] = b.planes
@@ -91,11 +100,14 @@ class CleanPlate:
         np.floor(b.known, out=b.known)
         np.minimum(b.known, 1, out=b.known)
         if b.known.any():
+            cv2.blur(b.squared, (5, 5), dst=b.squared)
+            kernels.raise_what_stands_out(b.squared, b.known, self._noise, _HINT, *_STANDS_OUT, _RAISED_BY, alpha)
             self._settle(b, alpha)
             if self._clutter:
-                cv2.blur(b.squared, (5, 5), dst=b.squared)
                 limit = (_EQUALS * self._noise) ** 2
                 kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
+            limit = (_STANDS_OUT[0] * self._noise) ** 2
+            kernels.hold_back(b.squared, b.known, limit, b.stands_s, elapsed, _STANDS_S, b.nearby)
         kernels.learn(b.planes, b.nearby, _BACKGROUND, b.plate, b.known_s, elapsed, _MEMORY_S)
 
     def _check_camera(self, b: _Buffers) -> None:
@@ -132,7 +144,8 @@ class _Buffers:
         self.plate: F32 = np.zeros((3, *shape_hw), np.float32)
         self.weighted: F32 = np.empty((*shape_hw, 4), np.float32)
         self.soft: U8 = np.empty(shape_hw, np.uint8)
-        self.known_s, self.matched_s, self.known, self.squared, self.nearby = (_zeros(shape_hw) for _ in range(5))
+        self.known_s, self.matched_s, self.stands_s = (_zeros(shape_hw) for _ in range(3))
+        self.known, self.squared, self.nearby = (_zeros(shape_hw) for _ in range(3))
         self.band = _zeros(shape_hw)
 
     def shrink(self, picture: Picture) -> None:

@@ -39,6 +39,40 @@ def learn(planes: U8, nearby: F32, limit: float, plate: F32, known_s: F32, elaps
             mean[i] += weight * (np.float32(color[i]) - mean[i])
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def raise_what_stands_out(
+    squared: F32, known: F32, noise: float, hint: float, begins: float, ends: float, power: float, alpha: F32
+) -> None:
+    """Raises alpha over `hint` to ((α − hint) / (1 − hint))^(1 − power·e), where `known`.
+
+    e goes from 0 to 1 as the distance from the plate, whose windows' mean square is `squared`, goes from `begins` to
+    `ends` times the noise. All are (h, w).
+    """
+    d, k, a = squared.ravel(), known.ravel(), alpha.ravel()
+    low, span = np.float32(begins * noise), np.float32((ends - begins) * noise)
+    least, most = np.float32(hint), np.float32(power)
+    for i in range(a.size):
+        if (a[i] > least) & (a[i] < _ONE) & (k[i] >= _ONE) & (d[i] > low * low):
+            evidence = min((np.sqrt(d[i]) - low) / span, _ONE)
+            a[i] = ((a[i] - least) / (_ONE - least)) ** (_ONE - most * evidence)
+
+
+@njit(nogil=True, cache=True)
+def hold_back(
+    squared: F32, known: F32, limit: float, stands_s: F32, elapsed_s: float, after_s: float, nearby: F32
+) -> None:
+    """Sets `nearby` to 1 where the picture has differed from the plate for less than `after_s`; all are (h, w).
+
+    `squared` are means of windows, `stands_s` counts the seconds over `limit`.
+    """
+    d, k, stands, near = squared.ravel(), known.ravel(), stands_s.ravel(), nearby.ravel()
+    step, after, least = np.float32(elapsed_s), np.float32(after_s), np.float32(limit)
+    for i in range(near.size):
+        differs = (d[i] > least) & (k[i] >= _ONE)
+        stands[i] = stands[i] + step if differs else _ZERO
+        near[i] = _ONE if differs & (stands[i] < after) else near[i]
+
+
 @njit(nogil=True, cache=True)
 def weigh(planes: U8, alpha: F32, weighted: F32) -> None:
     """α⁴·Y, α⁴·U, α⁴·V and α⁴, interleaved, into `weighted` (h, w, 4)."""
