@@ -123,13 +123,15 @@ def _multiply(model: onnx.ModelProto, name: str, factors: NDArray[np.float64]) -
     tensor.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), name))
 
 
-def value_ranges(model: onnx.ModelProto, pictures: Pictures) -> dict[str, tuple[float, float]]:
-    """The smallest and largest value, four digits, of every tensor that becomes int8."""
+def value_ranges(
+    model: onnx.ModelProto, pictures: Pictures, kinds: tuple[str, ...] = QUANTISED
+) -> dict[str, tuple[float, float]]:
+    """The smallest and largest value, four digits, of every tensor that nodes of these kinds read or write."""
     constants = {tensor.name for tensor in model.graph.initializer}
     names = {
         name
         for node in model.graph.node
-        if node.op_type in QUANTISED
+        if node.op_type in kinds
         for name in (*node.input, *node.output)
         if name and name not in constants
     }
@@ -154,8 +156,15 @@ def _observed(model: onnx.ModelProto, names: list[str], pictures: Pictures) -> I
         yield dict(zip(names, session.run(names, {"image": picture}), strict=True))
 
 
-def quantise(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]]) -> onnx.ModelProto:
+def quantise(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, tuple[float, float]],
+    kinds: tuple[str, ...] = QUANTISED,
+    in_float: Iterable[str] = (),
+) -> onnx.ModelProto:
     """The int8 graph: uint8 activations over their ranges, weights of seven bits.
+
+    Nodes of these kinds become int8, but for those that are named by `in_float`.
 
     Seven, not eight: processors with AVX2 and no VNNI add pairs of products in 16 bits, which eight would overflow.
     """
@@ -174,8 +183,8 @@ def quantise(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]]) 
         activation_qType=QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, pairs),
         nodes_to_quantize=[],
-        nodes_to_exclude=[],
-        op_types_to_quantize=list(QUANTISED),
+        nodes_to_exclude=list(in_float),
+        op_types_to_quantize=list(kinds),
         extra_options={},
     )
     quantiser.quantize_model()
