@@ -51,6 +51,15 @@ def test_the_decoder_hears_of_every_point_and_its_best_mask_is_taken() -> None:
         assert (bright > 0.99, dark < 0.01) == (wants_bright, wants_bright)
 
 
+def test_of_masks_that_are_about_as_good_the_larger_one_is_taken() -> None:
+    sam, picture = matter(), two_halves()
+    picture[:, 80:120] = 20  # now most of it is dark
+    for x, wants_bright in ((0.52, False), (0.54, True)):
+        sam.prompt([(x, 0.5)], [])
+        alpha = sam.estimate(at(picture))
+        assert (float(alpha[:, 200:].mean()) > 0.99) == wants_bright
+
+
 def test_without_a_point_it_is_told_what_is_missing() -> None:
     for act in (lambda: matter().estimate(at(two_halves())), lambda: matter().prompt([], [(0.5, 0.5)])):
         with pytest.raises(SettingsError, match="expected a point to keep, got none") as caught:

@@ -25,14 +25,16 @@ from rtmatte.matting.session import OnnxSession
 _SIDE = 1024
 """Of the encoder's picture, to which any picture is stretched, as upstream does."""
 _MASK_SIDE = 256
+_AS_GOOD = 0.05
+"""Of the IoU that the decoder predicts: of masks this close to each other the whole is rather meant than a part."""
 _FEATURES = ("image_embed", "high_res_feats_0", "high_res_feats_1")
 
 
 class Sam2:
     """A `Matter` and `Prompted`: alpha of what was clicked. For stills: many seconds a picture on a CPU.
 
-    Owned by one thread; allocates. The decoder offers three masks, a part or the whole; the one that it thinks best of
-    is taken.
+    Owned by one thread; allocates. The decoder offers three masks, of a part or of the whole: of those that it thinks
+    about as well of as of the best one, the largest is taken.
     """
 
     def __init__(self, encoder: OnnxSession, decoder: OnnxSession, *, name: str = "sam2") -> None:
@@ -77,7 +79,8 @@ class Sam2:
         masks, scores = self._masks(self._features(frame))
         if masks.ndim != 4 or scores.shape != masks.shape[:2] or not masks.size:
             raise ModelOutputError(f"{self.name}: expected masks and their scores, got {masks.shape}, {scores.shape}")
-        logits = masks[0, int(np.argmax(scores[0]))]
+        sizes = np.count_nonzero(masks[0] > 0, axis=(1, 2))
+        logits = masks[0, int(np.argmax(np.where(scores[0] >= scores[0].max() - _AS_GOOD, sizes, -1)))]
         if not math.isfinite(float(logits.sum(dtype=np.float64))):
             raise ModelOutputError(f"{self.name} on {self.provider}: expected finite values, got NaN or infinity")
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
