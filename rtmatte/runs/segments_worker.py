@@ -135,7 +135,7 @@ def main() -> None:
 
 def _end_with_parent(folder: Path) -> None:
     """Waits for the other end of stdin to be closed, which only happens before the job is done if the parent died."""
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not by sys.stdin, whose lock a thread may not hold when the interpreter ends
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
