@@ -440,6 +440,11 @@ def test_jobs_from_the_command_line(tmp_path: Path) -> None:
     assert done.stderr == ""
     report = json.loads(done.stdout)
     assert (report["jobs"], report["frames_out"]) == (2, 24)
+    said = subprocess.run(
+        command_line(source, tmp_path / "out.mp4", "-y", "--model", "selfie"),
+        capture_output=True, text=True, cwd=ROOT, timeout=100,
+    )  # fmt: skip
+    assert ", 2 jobs side by side" in said.stderr
     refused = subprocess.run(
         command_line(source, tmp_path / "b.mp4", "--jobs", "0"), capture_output=True, text=True, cwd=ROOT, timeout=100
     )

@@ -115,12 +115,13 @@ def report_lines(report: Report) -> list[str]:
     """The final report for people."""
     width, height = report.size_wh
     speed = f", {report.speed:.2f}x real time" if report.speed is not None else ""
+    jobs = f", {report.jobs} jobs side by side" if report.jobs > 1 else ""
     lines = [
         f"{report.target}: {report.frames_out} frames of {width}x{height} in {report.seconds:.1f} s "
         f"({report.frame_rate:.1f} fps{speed})",
         f"  frames     in {report.frames_in}, out {report.frames_out}, dropped {report.dropped}, "
         f"damaged {report.damaged}{', INPUT CUT SHORT' if report.truncated else ''}",
-        f"  model      {report.model} on {report.provider}",
+        f"  model      {report.model} on {report.provider}{jobs}",
         f"  background {report.background}; encoder {report.encoder}",
         "  ms a frame (p50/p95) "
         + "  ".join(f"{stage.stage} {stage.p50_ms:.1f}/{stage.p95_ms:.1f}" for stage in report.stages),
