@@ -134,6 +134,22 @@ def moving_camera(materials: Materials, frames: int) -> Iterator[Shot]:
         yield Shot(person, room, _noise(number, room, _SENSOR_NOISE))
 
 
+def sits_back(materials: Materials, frames: int) -> Iterator[Shot]:
+    """A person at arm's length behind a table: a quarter of the picture's width."""
+    room = view(materials.room("meet_4"), _HD)
+    for number in range(frames):
+        person = materials.man_in_denim().standing(number, _HD, 0.6, _sway(number, 0.5, 0.03))
+        yield Shot(person, room, _noise(number, room, _SENSOR_NOISE))
+
+
+def far_away(materials: Materials, frames: int) -> Iterator[Shot]:
+    """A person at the other end of the room, as a camera for meetings sees them: four hundredths of the picture."""
+    room = view(materials.room("meet_1"), _HD)
+    for number in range(frames):
+        person = materials.man_in_jacket().standing(number, _HD, 0.4, _sway(number, 0.3, 0.02))
+        yield Shot(person, room, _noise(number, room, _SENSOR_NOISE))
+
+
 def green_screen(materials: Materials, frames: int) -> Iterator[Shot]:
     """A person close before a green screen, whose light falls on hair, neck and shoulders."""
     yield from _lit_from_behind(materials, frames, (70, 175, 50), 0.0)
@@ -159,6 +175,8 @@ SCENES: dict[str, Callable[[Materials, int], Iterator[Shot]]] = {
         bystander,
         empty_room,
         moving_camera,
+        sits_back,
+        far_away,
         green_screen,
         orange_wall,
     )
