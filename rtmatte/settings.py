@@ -178,8 +178,8 @@ class MovingSettings(EstimateSettings):
     """What the model sees: the whole picture, the part with everybody in it at as many pixels, or at half as many."""
     skip_still: bool = True
     """Don't run the model on frames in which nothing has moved; half a second long at most."""
-    smoothing_s: float = 0.15
-    """Time constant of the mask filter in seconds; 0 = off. It lets go where something moves."""
+    smoothing_s: float = 0.2
+    """Time constant of the mask filter in seconds; 0 = off. It goes along with what moves."""
     refiner: RefinerName = "guided"
     """How alpha comes to frame size: along the picture's edges, plainly, or by closed-form matting, which is slow."""
     people: People = "everyone"
@@ -213,6 +213,8 @@ class VideoSettings(MovingSettings):
     """Who stays, by points of the first frame as it is displayed: `320,240` in pixels, or `50%,40%`."""
     drop: tuple[str, ...] = ()
     """Who goes, likewise; alone, everyone else stays, or with `people="nearest"` the nearest of the others."""
+    both_ways: bool = False
+    """Show the model each picture in a mirror as well and take the mean; twice the work."""
     two_pass: bool = False
     """Go through the clip twice, so that each mask is settled by those after it as well; slower."""
     matte: bool = False
@@ -267,7 +269,7 @@ class ImageSettings(EstimateSettings):
 
 
 BEST_VIDEO: Mapping[str, Any] = MappingProxyType(
-    {"model": "selfie-multiclass", "clean_plate": True, "two_pass": True, "refiner": "guided"}
+    {"model": "selfie-multiclass", "both_ways": True, "clean_plate": True, "two_pass": True, "refiner": "guided"}
 )
 """What `--quality best` chooses for a clip: the best mattes by benchmarks/quality.py, at several times the work."""
 

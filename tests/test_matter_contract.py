@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtmatte.frame import I420, ColorTags, Frame, Picture
 from rtmatte.matting.load import matter_for
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.mirrored import Mirrored
 from rtmatte.matting.net_spec import NetSpec
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.registry import MODELS, find_model
@@ -87,6 +88,7 @@ MATTERS: dict[str, Callable[[], Matter]] = {
     "recurrent": _recurrent,
     "prompted": _prompted,
     "subject box": lambda: SubjectBox(_image("selfie-multiclass-fast"), lambda _: _image("selfie"), (128, 192)),
+    "both ways": lambda: Mirrored(_image("selfie")),
     "skips still": lambda: SkipsStill(_image("selfie")),
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,

@@ -23,7 +23,7 @@ from rtmatte.matting.matter import Matter
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.two_pass import SecondLook, first_pass
-from rtmatte.settings import BEST_VIDEO, People, RefinerName, SpillName, VideoSettings
+from rtmatte.settings import BEST_VIDEO, FocusName, People, RefinerName, SpillName, VideoSettings
 from rtmatte.temporal.remembered import RememberedMoments
 from scoring.carried import CarriedMatter
 from scoring.peers import real_peer, squashed_u2netp
@@ -39,6 +39,9 @@ class Config:
     people: People = VideoSettings.people
     edge_colors: bool = VideoSettings.edge_colors
     spill: SpillName = VideoSettings.spill
+    focus: FocusName = VideoSettings.focus
+    skip_still: bool = VideoSettings.skip_still
+    both_ways: bool = VideoSettings.both_ways
     clean_plate: bool = VideoSettings.clean_plate
     two_pass: bool = VideoSettings.two_pass
     threads: int | None = None
@@ -163,4 +166,11 @@ def _copy(picture: Picture) -> Picture:
 def _matter(config: Config, video: VideoFormat) -> Matter:
     if config.peer is not None:
         return config.peer(video)
-    return load_matter(config.model, threads=config.threads, sample_aspect_ratio=video.sample_aspect_ratio)
+    return load_matter(
+        config.model,
+        threads=config.threads,
+        sample_aspect_ratio=video.sample_aspect_ratio,
+        focus=config.focus,
+        both_ways=config.both_ways,
+        skip_still=config.skip_still,
+    )

@@ -86,6 +86,10 @@ Spill = Annotated[
         help="Despill: take the light of a green or blue screen off the person; auto: of any coloured wall, off edges.",
     ),
 ]
+BothWays = Annotated[
+    bool,
+    typer.Option("--both-ways", help="Show the model each picture in a mirror as well; calmer edges, twice the work."),
+]
 CleanPlate = Annotated[
     bool, typer.Option("--clean-plate", help="The camera stands still: learn the room and settle the edge by it.")
 ]

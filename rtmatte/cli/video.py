@@ -35,6 +35,7 @@ def video(
     clean_plate: options.CleanPlate = VideoSettings.clean_plate,
     plate: options.Plate = VideoSettings.plate,
     light_wrap: options.LightWrap = VideoSettings.light_wrap,
+    both_ways: options.BothWays = VideoSettings.both_ways,
     two_pass: Annotated[
         bool, typer.Option("--two-pass", help="Go through the clip twice: calmer edges, since masks know what comes.")
     ] = VideoSettings.two_pass,
@@ -72,7 +73,14 @@ def video(
             fit=fit,
             matte=matte,
             **options.by_quality(
-                context, quality, BEST_VIDEO, model=model, clean_plate=clean_plate, two_pass=two_pass, refiner=refiner
+                context,
+                quality,
+                BEST_VIDEO,
+                model=model,
+                both_ways=both_ways,
+                clean_plate=clean_plate,
+                two_pass=two_pass,
+                refiner=refiner,
             ),
             model_spec=model_spec,
             device=device,

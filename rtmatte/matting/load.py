@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from rtmatte.errors import SettingsError, WeightsError
 from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.mirrored import Mirrored
 from rtmatte.matting.net_spec import NetSpec, read_net_spec
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
@@ -34,6 +35,7 @@ def load_matter(
     threads: int | None = None,
     sample_aspect_ratio: Fraction = Fraction(1),
     focus: Focus = "whole",
+    both_ways: bool = False,
     skip_still: bool = False,
 ) -> Matter:
     """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
@@ -43,8 +45,9 @@ def load_matter(
     `net.toml`. `sample_aspect_ratio` is that of the frames to come (width / height of one pixel).
     `focus` "near" shows the net the part of the picture that holds everybody, at no more pixels than the whole would
     have, "fast" at half as many (`rtmatte/matting/subject_box.py`); a net whose picture has one size only, or that
-    remembers, sees the whole all the same. With `skip_still` the model doesn't run on frames in which nothing has moved
-    (`rtmatte/matting/still.py`).
+    remembers, sees the whole all the same. With `both_ways` it sees each picture in a mirror as well, unless it
+    remembers (`rtmatte/matting/mirrored.py`). With `skip_still` the model doesn't run on frames in which nothing has
+    moved (`rtmatte/matting/still.py`).
 
     Raises:
         UnknownModelError: no such model.
@@ -61,8 +64,11 @@ def load_matter(
         net, label, data = row.net, row.name, read_verified(row)
     session = OnnxSession(data, device=device, threads=threads)
     matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
+    both_ways = both_ways and net.family == "image"
+    if both_ways:
+        matter = Mirrored(matter)
     if focus != "whole":
-        matter = _focused(matter, net, session, sample_aspect_ratio, _SHARES[focus])
+        matter = _focused(matter, net, session, sample_aspect_ratio, _SHARES[focus], both_ways)
     return SkipsStill(matter) if skip_still else matter
 
 
@@ -82,7 +88,9 @@ def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_r
     return ImageNet(session, net, name=name, sample_aspect_ratio=sample_aspect_ratio)
 
 
-def _focused(matter: Matter, net: NetSpec, session: OnnxSession, sample_aspect_ratio: Fraction, share: float) -> Matter:
+def _focused(
+    matter: Matter, net: NetSpec, session: OnnxSession, sample_aspect_ratio: Fraction, share: float, both_ways: bool
+) -> Matter:
     eats = net.input
     if net.family != "image" or eats.size_wh is not None or not net.output.same_size:
         return matter
@@ -91,7 +99,8 @@ def _focused(matter: Matter, net: NetSpec, session: OnnxSession, sample_aspect_r
 
     def near(size_wh: tuple[int, int]) -> Matter:
         stretched = replace(net, input=replace(eats, fit="stretch", size_wh=size_wh))
-        return matter_for(stretched, session, name=matter.name)
+        part: Matter = matter_for(stretched, session, name=matter.name)
+        return Mirrored(part) if both_ways else part
 
     return SubjectBox(matter, near, sides, share=share, sample_aspect_ratio=sample_aspect_ratio)
 

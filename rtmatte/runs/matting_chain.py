@@ -101,7 +101,7 @@ class MattingChain:
         return matted
 
     def find_cut(self, matted: Matted) -> U8:
-        """Tells whether the frame begins a new shot; for frames in order, a part of `smooth`. Returns its small luma."""
+        """Tells whether the frame begins a new shot, and returns its small luma; for frames in order, a part of `smooth`."""
         picture = matted.frame.picture
         matted.small = self._small.of(picture)
         luma: U8 = matted.small[0 if isinstance(picture, I420) else 1]

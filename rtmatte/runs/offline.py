@@ -75,6 +75,7 @@ def process_video(
     clean_plate: bool = VideoSettings.clean_plate,
     plate: Path | None = VideoSettings.plate,
     light_wrap: float = VideoSettings.light_wrap,
+    both_ways: bool = VideoSettings.both_ways,
     two_pass: bool = VideoSettings.two_pass,
     codec: Codec | None = VideoSettings.codec,
     encoder_quality: int = VideoSettings.encoder_quality,
@@ -114,6 +115,7 @@ def process_video(
         clean_plate=clean_plate,
         plate=plate,
         light_wrap=light_wrap,
+        both_ways=both_ways,
         two_pass=two_pass,
         codec=codec,
         encoder_quality=encoder_quality,
@@ -149,6 +151,7 @@ def process_video(
             threads=settings.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
             focus=settings.focus,
+            both_ways=settings.both_ways,
             skip_still=settings.skip_still,
         )
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)

@@ -205,6 +205,7 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
             device=settings.device,
             threads=settings.threads or task.threads,
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
+            both_ways=settings.both_ways,
             skip_still=settings.skip_still,
         )
         kept = _KeptFrames(sink, task.segment)
