@@ -101,7 +101,7 @@ class MattingChain:
         return matted
 
     def find_cut(self, matted: Matted) -> U8:
-        """Tells whether the frame begins a new shot, and returns its small luma; for frames in order, a part of `smooth`."""
+        """Tells whether the frame begins a shot; returns its small luma. For frames in order, a part of `smooth`."""
         picture = matted.frame.picture
         matted.small = self._small.of(picture)
         luma: U8 = matted.small[0 if isinstance(picture, I420) else 1]
