@@ -144,6 +144,15 @@ def test_both_files_are_checked(pulled: ModelSpec, tmp_path: Path) -> None:
         weights.verify(pulled)
 
 
+def test_both_files_are_told_of() -> None:
+    row = find_model("sam2-tiny")
+    assert row.second is not None
+    told = CliRunner().invoke(app, ["models", "info", "sam2-tiny"]).output
+    assert row.file in told
+    assert row.second.file in told
+    assert "sam2-tiny\t151.3 MB\tApache-2.0" in CliRunner().invoke(app, ["models", "list"]).output
+
+
 def test_other_models_are_loaded_as_ever(tmp_path: Path) -> None:
     assert load_for_stills.load_for_stills("selfie", device="cpu", threads=1).name == "selfie"
     (tmp_path / "own.onnx").write_bytes(image_net())

@@ -64,6 +64,8 @@ def info(name: Name) -> None:
     }
     if spec.net.family == "image":
         rows |= {"input": spec.net.input, "output": spec.net.output}
+    if spec.second is not None:
+        rows["and"] = f"{weights_file(spec.second)}, {spec.second.size_bytes} bytes, sha256 {spec.second.sha256}"
     for title, value in rows.items():
         if value != "":
             print(f"{title:10} {value}")
