@@ -47,6 +47,8 @@ def _mean(a: np.uint16, b: np.uint16) -> np.uint16:
 @njit(inline="always")
 def _mirrored(index: int, size: int) -> int:
     """Beyond the edge lies what lies within, without the edge itself."""
+    if 0 <= index < size:
+        return index
     if size == 1:
         return 0
     index = abs(index) % (2 * size - 2)
