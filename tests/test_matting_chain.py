@@ -89,6 +89,62 @@ def test_an_alpha_of_the_frames_size_is_smoothed_in_bytes_as_in_floats() -> None
     assert pool.allocated == 1
 
 
+class Fine(FunctionMatter):
+    fine = True
+
+
+def _disk(_frame: Frame) -> F32:
+    y, x = np.ogrid[:96, :160]
+    return np.clip(30.5 - np.hypot(y - 50, x - 70), 0, 1).astype(np.float32)
+
+
+def _disk_before_a_wall(index: int) -> Frame:
+    picture = I420.allocate(_SIZE_WH, BT709)
+    bgr = np.where(_disk(_frame(0))[..., None] > 0.5, (60, 90, 200), (200, 180, 40)).astype(np.uint8)
+    bgr_into_i420(bgr, picture)
+    return Frame(picture, index, Fraction(1, 25), index)
+
+
+def test_a_fine_alpha_and_the_pictures_edges_are_averaged() -> None:
+    def doubtful(frame: Frame) -> F32:
+        return cv2.GaussianBlur(_disk(frame), (0, 0), 2.0)
+
+    chains = [MattingChain(kind(doubtful), MovingSettings(smoothing_s=0)) for kind in (FunctionMatter, Fine)]
+    frame, truth = _disk_before_a_wall(0), 255 * _disk(_frame(0))
+    plain_u8, fine_u8 = (_run(chain, [frame]).astype(int) for chain in chains)
+    assert np.abs(plain_u8 - 255 * doubtful(frame)).max() <= 1
+    assert np.abs(fine_u8 - truth).mean() < 0.8 * np.abs(plain_u8 - truth).mean()
+
+
+def test_a_fine_alpha_is_not_smoothed_and_its_planes_go_round() -> None:
+    pool = PicturePool()
+    chain = MattingChain(
+        Fine(lambda frame: np.full((96, 160), frame.index % 2, np.float32)), MovingSettings(), pool=pool
+    )
+    for index in range(6):
+        alpha_u8 = _run(chain, [_frame(index)])
+        assert (alpha_u8 == 255 * (index % 2)).all()
+    assert pool.allocated == 1
+    chain.give_back(chain.estimate(_frame(6)))
+    chain.give_back(chain.estimate(_frame(7)))
+    assert pool.allocated == 1
+
+
+def test_bystanders_of_a_fine_alpha_go() -> None:
+    def two(frame: Frame) -> F32:
+        return np.asarray(cv2.resize(_two_people(frame), _SIZE_WH, interpolation=cv2.INTER_NEAREST), np.float32)
+
+    alpha_u8 = _run(MattingChain(Fine(two), MovingSettings(people="nearest")), [_frame(n) for n in range(3)])
+    assert (alpha_u8[60:90, 126:144] == 0).all()
+    assert (alpha_u8[60:90, 30:70] > 250).all()
+
+
+def test_a_fine_alpha_is_taken_as_it_is_where_the_user_wants_no_edges() -> None:
+    alpha = np.random.default_rng(2).random((96, 160), np.float32)
+    chain = MattingChain(Fine(lambda _frame: alpha), MovingSettings(refiner="upscale"))
+    assert np.array_equal(_run(chain, [_frame(0), _frame(1)]), np.floor(alpha * 255 + 0.5))
+
+
 def test_an_alpha_that_loses_somebody_stays_in_floats() -> None:
     pool = PicturePool()
     alpha = np.random.default_rng(2).random((96, 160), np.float32)

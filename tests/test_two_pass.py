@@ -206,3 +206,26 @@ def test_no_more_neighbours_are_looked_at_than_it_says(rate: int, monkeypatch: p
             look.estimate(frame(index))
     assert counts[0][0] == counts[-1][1] == 0
     assert counts[60] == {10: (2, 2), 25: (5, 5), 240: (6, 6)}[rate]
+
+
+def test_a_fine_matter_gives_its_own_alpha_in_the_second_pass_too(tmp_path: Path) -> None:
+    class Fine(RecordedAlpha):
+        fine = True
+        resets = 0
+
+        def reset(self) -> None:
+            self.resets += 1
+            super().reset()
+
+    source = clips.plain(tmp_path / "a.mp4", frame_count=6)
+    with VideoFileSource(source) as clip:
+        shape_hw = clip.format.size_wh[::-1]
+    given = [np.full(shape_hw, n / 10, np.float32) for n in range(6)]
+    matter = Fine(given)
+    process_video(
+        source, tmp_path / "b.mkv", matte=True, matter=matter, refiner="upscale", two_pass=True, clean_plate=True
+    )
+    assert matter.resets >= 1
+    with VideoFileSource(tmp_path / "b.mkv") as matte:
+        means = [float(planes(written.picture)[0].mean()) for written in matte]
+    assert means == pytest.approx([25.5 * n for n in range(6)], abs=2)

@@ -22,7 +22,7 @@ from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.runs.two_pass import SecondLook, first_pass
+from rtmatte.runs.two_pass import first_pass, second_matter
 from rtmatte.settings import BEST_VIDEO, FocusName, People, RefinerName, SpillName, VideoSettings
 from rtmatte.temporal.remembered import RememberedMoments
 from scoring.carried import CarriedMatter
@@ -129,7 +129,8 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             pool = PicturePool()
             with VideoFileSource(clip, pool=pool) as first:
                 learnt = first_pass(first, matter, pool, settings, moments, lambda _frames: None).plate
-            matter, settings = SecondLook(moments, matter, settings.smoothing_s), replace(settings, smoothing_s=0)
+            matter = second_matter(moments, matter, settings.smoothing_s)
+            settings = replace(settings, smoothing_s=0)
         chain = MattingChain(matter, settings, learnt)
         for frame in source:
             begun = time.perf_counter()

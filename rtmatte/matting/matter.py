@@ -32,6 +32,11 @@ class Matter(Protocol):
         ...
 
 
+def is_fine(matter: Matter) -> bool:
+    """Whether its alpha is as fine as the frame and calm by a memory of its own: it says so by an attribute `fine`."""
+    return bool(getattr(matter, "fine", False))
+
+
 @runtime_checkable
 class Prompted(Matter, Protocol):
     """A `Matter` that has to be told by points what is wanted."""

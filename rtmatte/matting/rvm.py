@@ -31,6 +31,8 @@ class Rvm:
     The four states go round: what one run writes the next one reads, without a copy.
     """
 
+    fine = True
+
     def __init__(
         self,
         session: OnnxSession,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from rtmatte.frame import F32, I420, U8, ColorTags, Frame, Picture, picture_size_wh
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.small import SmallPlanes, small_shape
 
 _LEAST_NOISE, _MOST_NOISE = 3.0, 8.0
@@ -36,6 +36,7 @@ class SkipsStill:
     def __init__(self, matter: Matter) -> None:
         self.name = matter.name
         self.provider = matter.provider
+        self.fine = is_fine(matter)
         self.rested = False
         self._matter = matter
         self._small = SmallPlanes()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
 from rtmatte.frame import F32, I420, U8, Frame, picture_size_wh
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.components import Components
 from rtmatte.refine.foreground import ForegroundColors
+from rtmatte.refine.guided import GuidedFilter
 from rtmatte.refine.refiner import shape_hw
 from rtmatte.refine.spill import Despill
 from rtmatte.refine.subject import Subject
 from rtmatte.refine.upscale import Upscale
 from rtmatte.settings import MovingSettings
-from rtmatte.small import SmallPlanes
+from rtmatte.small import SmallPlanes, small_shape
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.flow_filter import FlowFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
@@ -36,7 +38,7 @@ class Matted:
 
     `cut`: the frame begins a new shot. `small`: the frame's `SmallPlanes`, from the first stage on that wants them.
     `alpha_u8`: alpha at frame size, where the matter gives it in that and a chain has rounded it already; `alpha` is
-    empty then.
+    empty then. `fine_u8`: likewise, of a fine matter; `alpha` is that made small then.
     """
 
     frame: Frame
@@ -44,6 +46,7 @@ class Matted:
     cut: bool = False
     small: U8 | None = None
     alpha_u8: U8 | None = None
+    fine_u8: U8 | None = None
 
 
 class MattingChain:
@@ -67,7 +70,9 @@ class MattingChain:
         Raises: what `read_image` raises, for the settings' photo of the room.
         """
         self.matter = matter
-        self._refiner = make_refiner(settings.refiner)
+        fine = is_fine(matter)
+        self._guides_fine = fine and settings.refiner == "guided"
+        self._refiner = GuidedFilter(opaque_from=1) if self._guides_fine else make_refiner(settings.refiner)
         self._quantizing = Upscale()
         self._plate = plate or (CleanPlate() if settings.clean_plate else None)
         self._photo_bgr = None if settings.plate is None else read_image(settings.plate).reduced_bgr()
@@ -75,19 +80,34 @@ class MattingChain:
         self._subject = subject or (Subject() if settings.people == "nearest" else None)
         self._colors = ForegroundColors() if settings.edge_colors else None
         self._despill = None if settings.spill == "off" else Despill(settings.spill)
-        self._smoother = FlowFilter(settings.smoothing_s)
-        self._smoother_at_size = ExponentialFilter(settings.smoothing_s, lets_go_at=LETS_GO_AT)
+        smoothing_s = 0 if fine else settings.smoothing_s  # what is calm by itself only lags
+        self._smoother = FlowFilter(smoothing_s)
+        self._smoother_at_size = ExponentialFilter(smoothing_s, lets_go_at=LETS_GO_AT)
         self._cuts = SceneCutDetector()
         self._small = SmallPlanes()
         self._pool = pool if self._subject is None else None
+        self._fine_pool = pool or PicturePool()
 
     def estimate(self, frame: Frame) -> Matted:
         """Alpha as the model sees it."""
         alpha = self.matter.estimate(frame)
+        if self._guides_fine:
+            return self._reduced(frame, alpha)
         if self._pool is None or alpha.shape != shape_hw(frame.picture):
             return Matted(frame, alpha.copy())
         rounded_u8 = self._quantizing.refine(frame, alpha, self._pool.acquire_alpha(picture_size_wh(frame.picture)))
         return Matted(frame, _NOTHING, alpha_u8=rounded_u8)
+
+    def _reduced(self, frame: Frame, alpha: F32) -> Matted:
+        fine_u8 = self._quantizing.refine(frame, alpha, self._fine_pool.acquire_alpha(picture_size_wh(frame.picture)))
+        height, width = small_shape(shape_hw(frame.picture))
+        reduced = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        return Matted(frame, reduced, fine_u8=fine_u8)
+
+    def give_back(self, matted: Matted) -> None:
+        """For whoever doesn't refine what `estimate` gave."""
+        if matted.fine_u8 is not None:
+            self._fine_pool.release_alpha(matted.fine_u8)
 
     def smooth(self, matted: Matted) -> Matted:
         """Alpha over time, in place. One that has the frame's size already isn't moved along with the picture."""
@@ -112,8 +132,9 @@ class MattingChain:
         """Alpha at frame size: (H, W) uint8, 255 = foreground; `out_u8` or a buffer that the next call overwrites.
         `matted.alpha_u8`, if there is one, is it.
 
-        Specks, holes and, if so chosen, bystanders are gone. Of an alpha that has the frame's size already, as recorded
-        mattes have, only bystanders are taken.
+        Specks, holes and, if so chosen, bystanders are gone. A fine alpha is averaged with itself made small and guided
+        along the picture's edges: what one of them gets wrong at an edge the other often doesn't. Of another alpha that
+        has the frame's size already, as recorded mattes have, only bystanders are taken.
 
         Raises: `SettingsError` if nobody is where the first frame was clicked.
         """
@@ -121,7 +142,7 @@ class MattingChain:
             self._forget_refinement()
         if matted.alpha_u8 is not None:
             return matted.alpha_u8
-        if matted.alpha.shape == shape_hw(matted.frame.picture):
+        if matted.fine_u8 is None and matted.alpha.shape == shape_hw(matted.frame.picture):
             self._select(matted)
             return self._quantizing.refine(matted.frame, matted.alpha, out_u8)
         if self._photo_bgr is not None:
@@ -132,7 +153,12 @@ class MattingChain:
             self._plate.correct(matted.frame, matted.alpha)
         self._components.clean(matted.alpha)
         self._select(matted)
-        return self._refiner.refine(matted.frame, matted.alpha, out_u8, matted.small)
+        refined_u8 = self._refiner.refine(matted.frame, matted.alpha, out_u8, matted.small)
+        if matted.fine_u8 is not None:
+            if self._subject is None:
+                cv2.addWeighted(refined_u8, 0.5, matted.fine_u8, 0.5, 0, dst=refined_u8)
+            self.give_back(matted)
+        return refined_u8
 
     def _select(self, matted: Matted) -> None:
         if self._subject is not None:

@@ -33,7 +33,7 @@ from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
-from rtmatte.runs.two_pass import SecondLook, first_pass
+from rtmatte.runs.two_pass import first_pass, second_matter
 from rtmatte.settings import Codec, Device, Encoder, Fit, FocusName, People, RefinerName, SpillName, VideoSettings
 from rtmatte.stats import StageTime
 from rtmatte.temporal.remembered import RememberedMoments
@@ -160,7 +160,7 @@ def process_video(
             moments = stack.enter_context(closing(RememberedMoments()))
             with VideoFileSource(source, pool=pool) as first:
                 seen = first_pass(first, matter, pool, settings, moments, tell)
-            matter, learnt = SecondLook(moments, matter, settings.smoothing_s), seen.plate
+            matter, learnt = second_matter(moments, matter, settings.smoothing_s), seen.plate
             settings = replace(settings, smoothing_s=0)
             tell.next_pass()
         stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, subject, tell)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rtmatte.capture.source import Source
 from rtmatte.errors import ModelOutputError
 from rtmatte.frame import F32, Frame
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.runs.matting_chain import Matted, MattingChain
@@ -46,6 +46,8 @@ def first_pass(
 ) -> FirstPass:
     """Runs the whole clip through the model; fills `moments`, which are the caller's to close.
 
+    A fine matter is calm by itself: of its alphas nothing is kept, but the room is learnt.
+
     Raises: as `run_pipeline`.
     """
     chain = MattingChain(matter, settings)
@@ -53,16 +55,26 @@ def first_pass(
 
     def remember(matted: Matted) -> None:
         luma, frame = chain.find_cut(matted), matted.frame
-        moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
+        if not is_fine(matter):
+            moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
         if plate is not None:
             if matted.cut:
                 plate.reset()
             plate.correct(frame, matted.alpha)
+        chain.give_back(matted)
         pool.release(frame.picture)
 
     stages = [Stage("estimate", chain.estimate), Stage("remember", remember)]
     times = run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=on_progress)
     return FirstPass(moments, plate, times)
+
+
+def second_matter(moments: RememberedMoments, matter: Matter, time_constant_seconds: float) -> Matter:
+    """Who gives alpha in the second pass: a `SecondLook`, or a fine matter itself, from the beginning."""
+    if is_fine(matter):
+        matter.reset()
+        return matter
+    return SecondLook(moments, matter, time_constant_seconds)
 
 
 class SecondLook:
