@@ -31,7 +31,7 @@ def shipped() -> onnx.ModelProto:
 
 def test_rebuilding_reproduces_the_shipped_bytes() -> None:
     if not onnxruntime.__version__.startswith("1.32."):
-        pytest.skip(f"built with onnxruntime 1.32, whose quantiser decides the bytes; here is {onnxruntime.__version__}")
+        pytest.skip(f"built with onnxruntime 1.32, which decides the bytes; here is {onnxruntime.__version__}")
     built = build.quantised(build.source(), json.loads(build.CALIBRATION.read_text()))
     data = built.SerializeToString(deterministic=True)
     assert hashlib.sha256(data).hexdigest() == find_model("u2netp-int8").sha256
