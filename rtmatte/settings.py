@@ -269,7 +269,7 @@ class ImageSettings(EstimateSettings):
 
 
 BEST_VIDEO: Mapping[str, Any] = MappingProxyType(
-    {"model": "selfie-multiclass", "both_ways": True, "clean_plate": True, "two_pass": True, "refiner": "guided"}
+    {"both_ways": True, "clean_plate": True, "two_pass": True, "refiner": "guided"}
 )
 """What `--quality best` chooses for a clip: the best mattes by benchmarks/quality.py, at several times the work."""
 

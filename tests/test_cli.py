@@ -204,7 +204,8 @@ def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.Monkey
     normal, best, mixed = ({name: options[name] for name in BEST_VIDEO} for options in chosen)
     assert normal == {name: getattr(VideoSettings, name) for name in BEST_VIDEO}
     assert best == dict(BEST_VIDEO)
-    assert mixed == {**BEST_VIDEO, "model": "selfie", "refiner": "upscale"}
+    assert mixed == {**BEST_VIDEO, "refiner": "upscale"}
+    assert [options["model"] for options in chosen] == [VideoSettings.model, VideoSettings.model, "selfie"]
 
 
 def test_a_16_bit_still_keeps_its_depth_in_alpha_too(tmp_path: Path) -> None:
