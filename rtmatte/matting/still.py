@@ -7,9 +7,9 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from rtmatte.frame import F32, I420, U8, ColorTags, Frame, Picture, picture_size_wh
+from rtmatte.frame import F32, I420, U8, ColorTags, Frame, Picture
 from rtmatte.matting.matter import Matter, is_fine
-from rtmatte.small import SmallPlanes, small_shape
+from rtmatte.small import SmallPlanes
 
 _LEAST_NOISE, _MOST_NOISE = 3.0, 8.0
 """Difference of two small pictures, averaged over 3x3, that is noise and no motion, in code values: as the picture has
@@ -30,7 +30,7 @@ class SkipsStill:
     Otherwise it gives the same alpha again, for half a second at most. Compared is always with the picture that the
     alpha was estimated for, so that slow motion adds up until it is seen. What it does depends on the frames alone, not
     on when they come. Owned by one thread; its buffers are allocated when sizes change. `rested` tells whether the last
-    call was answered without the model.
+    call was answered without the model, `small` is the last frame's `SmallPlanes`, a new array for each.
     """
 
     def __init__(self, matter: Matter) -> None:
@@ -38,6 +38,7 @@ class SkipsStill:
         self.provider = matter.provider
         self.fine = is_fine(matter)
         self.rested = False
+        self.small: U8 | None = None
         self._matter = matter
         self._small = SmallPlanes()
         self._looks = _Look(), _Look()
@@ -51,7 +52,9 @@ class SkipsStill:
         Raises: what the other one raises; the next frame is looked at then.
         """
         before, now = self._looks
-        now.take(frame, self._small)
+        self.small = None  # the last one may go before there is another
+        self.small = self._small.of(frame.picture)
+        now.take(frame, self.small)
         self.rested = self._knows and now.shows_no_motion_since(before)
         if not self.rested:
             self._knows = False
@@ -75,6 +78,11 @@ def rested(matter: Matter) -> bool:
     return isinstance(matter, SkipsStill) and matter.rested
 
 
+def small_of(matter: Matter) -> U8 | None:
+    """The `SmallPlanes` of the frame that it answered last, where it has made them."""
+    return matter.small if isinstance(matter, SkipsStill) else None
+
+
 class _Look:
     """A small picture and what else tells one picture from another."""
 
@@ -84,15 +92,12 @@ class _Look:
         self._span = 0
         self._difference = self._planes
 
-    def take(self, frame: Frame, small: SmallPlanes) -> None:
+    def take(self, frame: Frame, small: U8) -> None:
         picture = frame.picture
-        width, height = picture_size_wh(picture)
-        shape = (3, *small_shape((height, width)))
-        if self._planes.shape != shape:
-            self._planes, self._difference = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-        small.shrink(picture, self._planes)
-        for plane in self._planes:
-            cv2.blur(plane, _AVERAGED, dst=plane)
+        if self._planes.shape != small.shape:
+            self._planes, self._difference = np.empty_like(small), np.empty_like(small)
+        for plane, averaged in zip(small, self._planes, strict=True):
+            cv2.blur(plane, _AVERAGED, dst=averaged)
         self._kind = type(picture), picture.color if isinstance(picture, I420) else None
         self._span = frame.pts_seconds // _LOOKS_EACH_S
 

@@ -11,6 +11,7 @@ from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
 from rtmatte.frame import F32, I420, U8, Frame, picture_size_wh
 from rtmatte.matting.matter import Matter, is_fine
+from rtmatte.matting.still import small_of
 from rtmatte.pool import PicturePool
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.clean_plate import CleanPlate
@@ -94,15 +95,15 @@ class MattingChain:
         if self._guides_fine:
             return self._reduced(frame, alpha)
         if self._pool is None or alpha.shape != shape_hw(frame.picture):
-            return Matted(frame, alpha.copy())
+            return Matted(frame, alpha.copy(), small=small_of(self.matter))
         rounded_u8 = self._quantizing.refine(frame, alpha, self._pool.acquire_alpha(picture_size_wh(frame.picture)))
-        return Matted(frame, _NOTHING, alpha_u8=rounded_u8)
+        return Matted(frame, _NOTHING, small=small_of(self.matter), alpha_u8=rounded_u8)
 
     def _reduced(self, frame: Frame, alpha: F32) -> Matted:
         fine_u8 = self._quantizing.refine(frame, alpha, self._fine_pool.acquire_alpha(picture_size_wh(frame.picture)))
         height, width = small_shape(shape_hw(frame.picture))
         reduced = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-        return Matted(frame, reduced, fine_u8=fine_u8)
+        return Matted(frame, reduced, small=small_of(self.matter), fine_u8=fine_u8)
 
     def give_back(self, matted: Matted) -> None:
         """For whoever doesn't refine what `estimate` gave."""
@@ -123,7 +124,8 @@ class MattingChain:
     def find_cut(self, matted: Matted) -> U8:
         """Tells whether the frame begins a shot; returns its small luma. For frames in order, a part of `smooth`."""
         picture = matted.frame.picture
-        matted.small = self._small.of(picture)
+        if matted.small is None:
+            matted.small = self._small.of(picture)
         luma: U8 = matted.small[0 if isinstance(picture, I420) else 1]
         matted.cut = self._cuts.is_cut(luma)
         return luma

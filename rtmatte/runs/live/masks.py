@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rtmatte.frame import F32, I420, Frame, Picture, picture_size_wh
 from rtmatte.matting.matter import Matter
-from rtmatte.matting.still import rested
+from rtmatte.matting.still import rested, small_of
 from rtmatte.newest import Newest
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import Matted
@@ -63,7 +63,7 @@ class OwnMasks:
         if not rested(self._matter):
             now = time.monotonic()
             self.times.add(now - begun, now)
-        return Matted(frame, alpha)
+        return Matted(frame, alpha, small=small_of(self._matter))
 
     def reset(self) -> None:
         self._matter.reset()
