@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from rtmatte.cli import app
-from rtmatte.errors import ModelOutputError, WeightsError
+from rtmatte.errors import ModelOutputError
 from rtmatte.frame import F32, I420, ColorTags, Frame, Picture
 from rtmatte.matting.still import SkipsStill, rested
-from tests import clips
 from tests.frames import BT601, BT709, copy_of, flat_picture, planes
 from tests.live_runs import FunctionMatter
 
@@ -198,27 +193,3 @@ def test_it_tells_whose_alpha_it_is() -> None:
     skips = SkipsStill(FunctionMatter(_means))
     assert (skips.name, skips.provider, rested(skips)) == ("function", "test", False)
     assert not rested(FunctionMatter(_means))
-
-
-@pytest.mark.parametrize(("words", "expected"), [([], True), (["--no-skip-still"], False), (["--skip-still"], True)])
-@pytest.mark.parametrize("command", ["video", "webcam"])
-def test_it_is_an_option(
-    command: str, words: list[str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[bool] = []
-
-    def load(*_: Any, **options: Any) -> None:
-        asked.append(options["skip_still"])
-        raise WeightsError("expected a file, got none")
-
-    monkeypatch.setattr("rtmatte.runs.offline.load_matter", load)
-    monkeypatch.setattr("rtmatte.runs.live.tuned_model.load_matter", load)
-    if command == "video":
-        arguments = [str(clips.plain(tmp_path / "in.mp4")), "-o", str(tmp_path / "out.mp4"), "-b", "green"]
-    else:
-        # A given model, threads and masks leave nothing to be measured.
-        arguments = ["--camera", "pattern", "--output", "null", "--model", "selfie", "--threads", "1"]
-        arguments += ["--when-slow", "drop", "--seconds", "5"]
-    CliRunner().invoke(app, [command, *arguments, *words])
-    assert asked
-    assert set(asked) == {expected}

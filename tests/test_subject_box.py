@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from rtmatte.cli import app
-from rtmatte.errors import WeightsError
 from rtmatte.frame import F32, Frame, Picture, picture_size_wh
 from rtmatte.matting.crop import Crop, Cutter, plan_crop
 from rtmatte.matting.load import Focus, load_matter
 from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.runs.segments_plan import why_one_job
 from rtmatte.settings import VideoSettings
-from tests import clips
 from tests.frames import flat_picture, noise_picture, planes
 
 _SIZE_WH = (640, 360)
@@ -305,30 +299,6 @@ def test_a_model_is_loaded_so(focus: Focus) -> None:
 
 def test_a_net_of_one_size_sees_the_whole() -> None:
     assert not isinstance(load_matter("selfie", device="cpu", threads=1, focus="near"), SubjectBox)
-
-
-@pytest.mark.parametrize(("words", "expected"), [([], "whole"), (["--focus", "near"], "near")])
-@pytest.mark.parametrize("command", ["video", "webcam"])
-def test_it_is_an_option(
-    command: str, words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def load(*_: Any, **options: Any) -> None:
-        asked.append(options["focus"])
-        raise WeightsError("expected a file, got none")
-
-    monkeypatch.setattr("rtmatte.runs.offline.load_matter", load)
-    monkeypatch.setattr("rtmatte.runs.live.tuned_model.load_matter", load)
-    if command == "video":
-        arguments = [str(clips.plain(tmp_path / "in.mp4")), "-o", str(tmp_path / "out.mp4"), "-b", "green"]
-    else:
-        # A given model, threads and masks leave nothing to be measured.
-        arguments = ["--camera", "pattern", "--output", "null", "--model", "selfie", "--threads", "1"]
-        arguments += ["--when-slow", "drop", "--seconds", "5"]
-    CliRunner().invoke(app, [command, *arguments, *words])
-    assert asked
-    assert set(asked) == {expected}
 
 
 def test_a_clip_is_not_cut_into_parts_then() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.matter import Matter
-from rtmatte.temporal.flow import MaskPropagator
+from rtmatte.temporal.carry import MaskPropagator
 
 
 class CarriedMatter:

@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32, U8
 from rtmatte.temporal import kernels
-from rtmatte.temporal.motion import Motion, Warp
+from rtmatte.temporal.along import Along
+from rtmatte.temporal.motion import Motion
 
-_MOTION_SIGMA = 1.0
-"""In pixels of alpha: whether something disagrees is asked of a neighbourhood, so that no single pixel breaks away."""
 _FALLS_WITH = 1.5
 """Of the time constant: how slowly weights fall with distance in time, up to where they end."""
 
@@ -54,10 +52,8 @@ class AroundFilter:
                 raise SettingsError(f"Expected to let go at a difference over 0, got {limit!r}.")
         self._time_constant = time_constant_seconds
         self._limits = float(lets_go_at), float(trusts_up_to)
-        self._motion, self._warp = Motion(), Warp()
-        self._sum, self._weight, self._moved, self._difference, self._residual = (
-            np.empty((0, 0), np.float32) for _ in range(5)
-        )
+        self._along = Along(Motion())
+        self._sum, self._weight = (np.empty((0, 0), np.float32) for _ in range(2))
 
     @property
     def reach_seconds(self) -> float:
@@ -69,9 +65,7 @@ class AroundFilter:
         the next call."""
         alpha = now.alpha
         if self._sum.shape != alpha.shape:
-            self._sum, self._weight, self._moved, self._difference, self._residual = (
-                np.empty_like(alpha) for _ in range(5)
-            )
+            self._sum, self._weight = (np.empty_like(alpha) for _ in range(2))
         np.copyto(self._sum, alpha)
         self._weight.fill(1)
         for other in around:
@@ -82,12 +76,8 @@ class AroundFilter:
         return self._sum
 
     def _add(self, now: Moment, other: Moment, share: float) -> None:
-        self._motion.find(now.luma, other.luma)
-        self._warp.warp(other.alpha, self._motion.flow, self._moved)
-        cv2.absdiff(now.alpha, self._moved, dst=self._difference)
-        cv2.GaussianBlur(self._difference, (0, 0), _MOTION_SIGMA, dst=self._difference)
-        height, width = now.alpha.shape
-        cv2.resize(self._motion.residual, (width, height), dst=self._residual, interpolation=cv2.INTER_LINEAR)
+        along = self._along
+        along.move(other.alpha, other.luma, now.alpha, now.luma)
         kernels.add_agreeing(
-            self._moved, self._difference, self._residual, share, *self._limits, self._sum, self._weight
+            along.moved, along.difference, along.residual, share, *self._limits, self._sum, self._weight
         )

@@ -19,7 +19,7 @@ from rtmatte.newest import Newest
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import Matted
 from rtmatte.stats import RecentLatency
-from rtmatte.temporal.flow import MaskPropagator
+from rtmatte.temporal.carry import MaskPropagator
 
 _OLDEST_MASK_S = 1.0
 """A mask is carried so far and no farther; a model that needs longer for one frame gets four of its own intervals."""

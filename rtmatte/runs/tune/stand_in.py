@@ -24,7 +24,7 @@ from rtmatte.runs.live.framing import Framing
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.scene import draw_scene
 from rtmatte.settings import LiveSettings
-from rtmatte.temporal.flow import MaskPropagator
+from rtmatte.temporal.carry import MaskPropagator
 
 _PICTURES = 4
 _JPEG_OPTIONS = (cv2.IMWRITE_JPEG_QUALITY, 85, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422)

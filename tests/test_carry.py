@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtmatte.frame import Picture
-from rtmatte.temporal.flow import MaskPropagator
+from rtmatte.temporal.carry import MaskPropagator
 from tests.frames import noise_picture
 
 _SIZE_WH = (320, 192)
