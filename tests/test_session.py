@@ -77,12 +77,13 @@ class FakeRuntime:
             print("Failed to load libcublasLt.so.13: no such file")  # noqa: T201  # as the real one does
 
     def InferenceSession(self, _model: bytes, _options: Any, providers: list[str], **kwargs: Any) -> Any:  # noqa: N802
-        if CUDA in providers:
+        names = [name if isinstance(name, str) else name[0] for name in providers]
+        if CUDA in names:
             assert kwargs == {"enable_fallback": 0}
             if self.cuda == "raises":
                 raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
-        used = providers if self.cuda == "works" or providers == [CPU] else [CPU]
-        port = SimpleNamespace(name="x", type="tensor(uint8)")
+        used = names if self.cuda == "works" or names == [CPU] else [CPU]
+        port = SimpleNamespace(name="x", type="tensor(uint8)", shape=["N", "H", "W"])
         return SimpleNamespace(
             get_providers=lambda: used, get_inputs=lambda: [port], get_outputs=lambda: [port], io_binding=lambda: None
         )

@@ -13,9 +13,10 @@ from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.mirrored import Mirrored
 from rtmatte.matting.net_spec import NetSpec, read_net_spec
+from rtmatte.matting.providers import Device
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
-from rtmatte.matting.session import Device, OnnxSession
+from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.matting.weights import read_verified

@@ -7,9 +7,10 @@ from pathlib import Path
 from rtmatte.errors import UnknownModelError
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.providers import Device
 from rtmatte.matting.registry import ModelSpec, find_model
 from rtmatte.matting.sam2 import Sam2
-from rtmatte.matting.session import Device, OnnxSession
+from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.weights import read_verified
 
 

@@ -13,33 +13,28 @@ run; processor time of both cores a run), while other programs competed for the 
 from __future__ import annotations
 
 import contextlib
-import io
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Literal, TypeAlias
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmatte.errors import (
     ModelOutputError,
-    ProviderUnavailableError,
     RuntimeConflictError,
     RuntimeNotInstalledError,
     SettingsError,
-    WeightsError,
 )
 from rtmatte.machine import usable_cores
-
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+from rtmatte.matting.fixed_shapes import FixedShapes, host_run
+from rtmatte.matting.providers import CPU, INSTALL, LOG_ERRORS, Device, Wish, open_session
 
 # They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
-_INSTALL = '`python -m pip install "rtmatte[cpu]"`, or, for an NVIDIA GPU, `python -m pip install "rtmatte[gpu]"`'
-_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
-_LOG_ERRORS, _LOG_FATAL = 3, 4
 # A guess for larger machines than those measured: the net is small, and decoder and encoder want cores too.
 _MOST_THREADS = 8
 
@@ -78,27 +73,27 @@ def _import_runtime() -> tuple[str, Any]:
             installed.append(name)
     if not installed:
         raise RuntimeNotInstalledError(
-            "no runtime for the model: expected onnxruntime or onnxruntime-gpu, got neither", hint=f"Run {_INSTALL}."
+            "no runtime for the model: expected onnxruntime or onnxruntime-gpu, got neither", hint=f"Run {INSTALL}."
         )
     uninstall = f"`python -m pip uninstall -y {' '.join(installed)}`"
     if len(installed) > 1:
         raise RuntimeConflictError(
             f"several runtimes share one folder and break each other: expected one, got {' and '.join(installed)}",
-            hint=f"Run {uninstall} and then {_INSTALL}.",
+            hint=f"Run {uninstall} and then {INSTALL}.",
         )
     try:
         import onnxruntime
     except ImportError as error:
         raise RuntimeNotInstalledError(
-            f"{installed[0]} is installed and can't be imported: {error}", hint=f"Run {uninstall} and then {_INSTALL}."
+            f"{installed[0]} is installed and can't be imported: {error}", hint=f"Run {uninstall} and then {INSTALL}."
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise RuntimeNotInstalledError(
             f"the files of {installed[0]} are incomplete, as when another onnxruntime was uninstalled after it",
-            hint=f"Run {uninstall} and then {_INSTALL}.",
+            hint=f"Run {uninstall} and then {INSTALL}.",
         )
     # Its warnings are about graphs and hardware that nobody asked for (a missing GPU on a CPU machine, say).
-    onnxruntime.set_default_logger_severity(_LOG_ERRORS)
+    onnxruntime.set_default_logger_severity(LOG_ERRORS)
     return installed[0], onnxruntime
 
 
@@ -126,47 +121,52 @@ class Binding:
 class OnnxSession:
     """A model on one device. Used from one thread; releases the GIL while it runs.
 
-    `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `provider_reason` says
-    why it is that one.
+    `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`.
     """
 
     provider: str
-    provider_reason: str
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
 
-        `"auto"` takes CUDA if it really comes up, else the CPU.
+        `"auto"` takes what suits the system and really comes up, else the CPU (see providers.py).
 
         Raises:
             RuntimeNotInstalledError, RuntimeConflictError: as `check_runtime`.
-            ProviderUnavailableError: CUDA was asked for and doesn't come up; says why.
+            ProviderUnavailableError: the device was asked for and doesn't come up; says why.
             WeightsError: the runtime can't read the model.
             SettingsError: no such device, or less than one thread.
         """
-        if device not in ("auto", "cpu", "cuda"):
-            raise SettingsError(f"expected device auto, cpu or cuda, got {device!r}")
+        if device not in get_args(Device):
+            raise SettingsError(f"expected device {', '.join(get_args(Device))}, got {device!r}")
         if threads is not None and threads < 1:
             raise SettingsError(f"expected at least one thread, got {threads}")
         distribution, runtime = _import_runtime()
         threads = threads or default_threads()
-        self._session: Any = None
-        self.provider_reason = "the CPU was asked for"
-        if device != "cpu":
-            self._session, self.provider_reason = _cuda_session(runtime, distribution, model, threads)
-            if self._session is None and device == "cuda":
-                raise ProviderUnavailableError(
-                    f"expected to run on CUDA, got no working CUDA: {self.provider_reason}",
-                    hint='For an NVIDIA GPU install "rtmatte[gpu]" and a current driver; else use the device "cpu".',
-                )
-        if self._session is None:
-            self._session = _cpu_session(runtime, model, threads)
+        opened = open_session(Wish(runtime, distribution, model, threads), device)
+        self._session = opened.session
+        self._reason = opened.reason
         used = self._session.get_providers()[0]
-        self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if used == _CPU else used
+        on_cores = used == CPU or (opened.provider is not None and opened.provider.device == "openvino")
+        self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}
-        self._io = self._session.io_binding()
+        self._ordinary = host_run(self._session)
+        self._fixed: FixedShapes | None = None
+        # CUDA graphs and DirectML can't be run by two threads at a time; on the CPU they may.
+        self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        if opened.provider is not None and opened.again is not None:
+            self._fixed = FixedShapes(
+                self._session, opened.provider, opened.again, self._ordinary, getattr(runtime, "OrtValue", None)
+            )
+            self._turn = threading.Lock()
         self._bindings: dict[tuple[tuple[int, ...], tuple[int, ...]], Binding] = {}
+
+    @property
+    def provider_reason(self) -> str:
+        """Why it is that provider, and what came of what makes it faster, so far."""
+        note = self._fixed.note if self._fixed is not None else ""
+        return f"{self._reason}; {note}" if note else self._reason
 
     def input_name(self, name: str | None = None) -> str:
         """That input, or the first one.
@@ -211,7 +211,8 @@ class OnnxSession:
         """
         names = list(outputs)
         try:
-            results = self._session.run(names, dict(inputs))
+            with self._turn:
+                results = self._session.run(names, dict(inputs))
         except Exception as error:  # the runtime's own exceptions have no public base class
             raise ModelOutputError(f"the model failed on {self.provider}: got {error}") from error
         return Binding(inputs, dict(zip(names, results, strict=True)))
@@ -223,12 +224,9 @@ class OnnxSession:
             ModelOutputError: the model failed, or an output has another shape than its array.
         """
         try:
-            # Bound anew at each run, which costs microseconds: a GPU's copy of the input is taken when it is bound.
-            for name, array in binding.inputs.items():
-                self._io.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-            for name, array in binding.outputs.items():
-                self._io.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-            self._session.run_with_iobinding(self._io)
+            with self._turn:
+                if self._fixed is None or not self._fixed.run(binding.inputs, binding.outputs):
+                    self._ordinary(binding.inputs, binding.outputs)
         except Exception as error:  # the runtime's own exceptions have no public base class
             given, wanted = (
                 ", ".join(f"{array.dtype} {array.shape}" for array in arrays.values())
@@ -251,47 +249,3 @@ def _dtype(kind: str, name: str) -> type[np.generic]:
     if kind not in _DTYPES:
         raise SettingsError(f"expected {name!r} of the model to be one of {', '.join(_DTYPES)}, got {kind}")
     return _DTYPES[kind]
-
-
-def _options(runtime: Any, threads: int) -> Any:
-    options = runtime.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS
-    options.intra_op_num_threads = threads
-    # A spinning wait takes the core that decoder and encoder need, during a run and after it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _cpu_session(runtime: Any, model: bytes, threads: int) -> Any:
-    try:
-        return runtime.InferenceSession(model, _options(runtime, threads), [_CPU])
-    except Exception as error:  # the runtime's own exceptions have no public base class
-        raise WeightsError(
-            f"onnxruntime {runtime.__version__} can't load the model: {error}", hint=f"Update it: {_INSTALL}."
-        ) from error
-
-
-def _cuda_session(runtime: Any, distribution: str, model: bytes, threads: int) -> tuple[Any, str]:
-    """A session that runs on CUDA, or None; and why."""
-    if _CUDA not in runtime.get_available_providers():
-        return None, f"{distribution} {runtime.__version__} is built without CUDA"
-    options = _options(runtime, threads)
-    options.log_severity_level = _LOG_FATAL
-    runtime.set_default_logger_severity(_LOG_FATAL)  # the reason goes to the caller, not onto the terminal
-    printed = io.StringIO()
-    failure = ""
-    session = None
-    try:
-        with contextlib.redirect_stdout(printed):
-            runtime.preload_dlls()  # finds the CUDA libraries that pip installed; prints what it doesn't find
-        # Without fallback: the runtime would otherwise announce one on stdout.
-        session = runtime.InferenceSession(model, options, [_CUDA, _CPU], enable_fallback=0)
-    except Exception as error:  # no driver, no device, no memory: each has its own type
-        failure = str(error)
-    finally:
-        runtime.set_default_logger_severity(_LOG_ERRORS)
-    if session is not None and session.get_providers()[0] == _CUDA:
-        return session, "CUDA came up"
-    missing = printed.getvalue().strip().splitlines()
-    failure = failure or (missing[0] if missing else "the runtime fell back to the CPU without saying why")
-    return None, f"CUDA didn't come up in {distribution} {runtime.__version__}: {failure}"
