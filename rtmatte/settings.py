@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_
 from rtmatte import clicks
 from rtmatte.errors import SettingsError
 
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "openvino-gpu"]
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]

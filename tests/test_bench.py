@@ -16,7 +16,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import numpy as np
@@ -36,7 +36,7 @@ from rtmatte.runs.bench.plot import plot
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
 from rtmatte.runs.bench.run import BenchProgress, run_bench
-from rtmatte.settings import BenchSettings
+from rtmatte.settings import BenchSettings, Device
 from rtmatte.stats import LatencyHistogram
 from tests import clips
 from tests.decoding import decode
@@ -101,6 +101,10 @@ def test_the_matrix_is_every_combination_once() -> None:
         Case("u2netp", (64, 48), "cpu", 2),
         Case("u2netp", (64, 48), "cuda", None),
     ]
+    several = build_cases(BenchSettings(devices=get_args(Device), threads=(1, 2)), None)
+    on_cores = {case.device for case in several if case.threads is not None}
+    assert on_cores == {"auto", "cpu", "openvino"}
+    assert {case.device for case in several} == set(get_args(Device))
     assert cases[1].label == "u2netp 64x48 cpu, 2 threads"
     assert build_cases(BenchSettings(), (1280, 720)) == [Case("u2netp", (1280, 720), "auto", None)]
     assert build_cases(BenchSettings(camera="pattern"), None)[0].label == "u2netp as granted auto"

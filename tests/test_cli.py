@@ -93,6 +93,12 @@ def test_a_still_from_the_command_line(tmp_path: Path) -> None:
         ),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--model", "nope"], 5, "u2netp"),
         (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--device", "cuda"], 5, "CUDA|cuda"),
+        (
+            ["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--device", "directml"],
+            5,
+            r"without DirectML\.\s+It needs Win",
+        ),
+        (["video", "IN", "-o", "OUT/a.mp4", "-b", "blur", "--device", "tpu"], 2, "tpu.*openvino"),
         (["video", "IN", "-o", "OUT/a.mp4", "--matte"], 4, r"\.mkv"),
         (["video", "IN"], 2, "output"),
         (["models", "info", "nope"], 5, "u2netp"),
@@ -128,6 +134,8 @@ def test_models_and_doctor() -> None:
     assert examined.returncode == 0, examined.stdout
     assert "FAIL" not in examined.stdout
     assert "u2netp runs on" in examined.stdout
+    assert "devices: auto takes " in examined.stdout
+    assert "cpu works" in examined.stdout
 
 
 @pytest.mark.parametrize("seconds_later", [0, 2.5], ids=["while the model loads", "while frames run"])

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from rtmatte.cli import options, speaking
 from rtmatte.errors import SettingsError
-from rtmatte.settings import BenchSettings
+from rtmatte.settings import BenchSettings, Device
 
 if TYPE_CHECKING:
     from rtmatte.runs.bench.run import BenchProgress
@@ -37,7 +37,7 @@ def bench(
         str | None,
         typer.Option("--sizes", metavar="WxH,...", help=f"{_MANY} [default: 1280x720, or the clip's]."),
     ] = None,
-    devices: Annotated[str, typer.Option("--devices", help=f"auto, cpu, cuda; {_MANY}.")] = ",".join(
+    devices: Annotated[str, typer.Option("--devices", help=f"{', '.join(get_args(Device))}; {_MANY}.")] = ",".join(
         BenchSettings.devices
     ),
     threads: Annotated[

@@ -62,6 +62,17 @@ def _runtime() -> str:
     return f"{found.distribution} {found.version}, offers {', '.join(found.providers)}"
 
 
+def _devices() -> str:
+    from rtmatte.matting.devices import examine_devices
+
+    automatic, *others = examine_devices()
+    said = [f"auto takes {automatic.provider} ({automatic.reason})"]
+    said += [f"{row.device} works" for row in others if row.state == "works"]
+    said += [f"{row.device} doesn't work: {row.reason}" for row in others if row.state == "fails"]
+    absent = ", ".join(row.device for row in others if row.state == "absent")
+    return "; ".join(said) + (f"; not in this runtime: {absent}" if absent else "")
+
+
 def _model() -> str:
     import numpy as np
 
@@ -110,6 +121,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("package", _package),
     ("model files", _weights),
     ("inference runtime", _runtime),
+    ("devices", _devices),
     ("model", _model),
     ("compositing kernels", _kernels),
     ("video encoders", _encoders),

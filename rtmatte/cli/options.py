@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rtmatte.errors import SettingsError
+from rtmatte.settings import Device
 
 Input = Annotated[Path, typer.Argument(help="The file to read.", show_default=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; its extension chooses the format.")]
@@ -49,7 +50,8 @@ ModelSpec = Annotated[
     typer.Option("--model-spec", help="What your own model eats and gives, as TOML [default: NAME.toml beside it]."),
 ]
 DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="What the model runs on; auto takes a GPU if there.")
+    Device,
+    typer.Option("--device", help="What the model runs on; auto takes a GPU if there, and 'rtmatte doctor' tells."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
 FocusOption = Annotated[

@@ -32,7 +32,6 @@ class ImageNet:
             raise SettingsError(f"expected a positive sample aspect ratio, got {sample_aspect_ratio}")
         self.name = name
         self.provider = session.provider
-        self.provider_reason = session.provider_reason
         self._session = session
         self._input, self._output = spec.input, _Output(spec.output)
         self._input_name = session.input_name(spec.input.name)
@@ -44,6 +43,11 @@ class ImageNet:
         self._preprocessor = Preprocessor(sample_aspect_ratio=sample_aspect_ratio)
         self._picture_rgb: U8 = np.empty((0, 0, 3), np.uint8)
         self._bindings: dict[tuple[int, int], Binding] = {}
+
+    @property
+    def provider_reason(self) -> str:
+        """The session's, as it is now."""
+        return self._session.provider_reason
 
     def estimate(self, frame: Frame) -> F32:
         """Alpha of the frame, (h, w) float32 in [0, 1], at the net's resolution. Releases the GIL.

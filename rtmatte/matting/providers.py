@@ -80,7 +80,7 @@ class Provider:
             install = f"`python -m pip uninstall -y {distribution}` and then {install}"
         if self.device == "tensorrt":
             install += " and `python -m pip install tensorrt`"
-        return f'It needs {self.needs}, and {install}; else use the device "cpu".'
+        return f'It needs {self.needs} and {install}; else use the device "cpu".'
 
 
 def _cuda(_: Wish) -> dict[str, str]:
@@ -254,7 +254,7 @@ def open_session(wish: Wish, device: Device) -> Opened:
             return _on(provider, wish, least_share=0)
         except _NoProviderError as error:
             raise ProviderUnavailableError(
-                f"expected to run on {provider.title}, got no working {provider.title}: {error}",
+                f"expected to run on {provider.title}, got no working {provider.title}: {error}.",
                 hint=provider.hint(wish.distribution),
             ) from error
     reasons = []

@@ -12,6 +12,7 @@ _AROUND_A_RUN_S = 3.0
 """Loading the model and warming up, at most; a GPU that needs longer takes it from later rounds."""
 _PREPARATION_S, _PREPARATION_S_PER_MEGAPIXEL = 2.0, 6.0
 _SHORTEST_S = 0.5
+_ON_CORES = ("auto", "cpu", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Case:
 
 
 def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) -> list[Case]:
-    """Every combination once, in the order in which a round goes through them; on CUDA threads make no difference.
+    """Every combination once, in the order in which a round goes through them; on a GPU threads make no difference.
 
     `own_size_wh` is the source's, for when no sizes were asked for.
     """
@@ -40,7 +41,7 @@ def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) ->
         settings.models, settings.sizes_wh or (own_size_wh,), settings.devices, settings.threads or (None,)
     )
     cases = (
-        Case(model, size_wh, device, None if device == "cuda" else threads)
+        Case(model, size_wh, device, threads if device in _ON_CORES else None)
         for model, size_wh, device, threads in combinations
     )
     return list(dict.fromkeys(cases))

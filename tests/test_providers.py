@@ -1,0 +1,247 @@
+"""Which device a model runs on, what that device is told, and what is said where it doesn't come up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from rtmatte import settings
+from rtmatte.errors import ProviderUnavailableError
+from rtmatte.matting import devices, providers, session
+from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
+from rtmatte.matting.registry import find_model
+from rtmatte.matting.session import OnnxSession, check_runtime
+from rtmatte.matting.weights import read_verified
+from tests.fake_runtime import CPU, CUDA, FakeRuntime
+from tests.nets import image_net
+
+BY_DEVICE = {provider.device: provider for provider in PROVIDERS}
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+Install = Callable[..., FakeRuntime]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Install:
+    """Makes a fake runtime the installed one."""
+
+    def put(distribution: str, *built: str, system: str = "Linux", **behaviour: Any) -> FakeRuntime:
+        runtime = FakeRuntime(built, **behaviour)
+        monkeypatch.setattr(session, "_import_runtime", lambda: (distribution, runtime))
+        monkeypatch.setattr("platform.system", lambda: system)
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+        return runtime
+
+    return put
+
+
+def test_the_same_devices_everywhere() -> None:
+    assert get_args(Device) == get_args(settings.Device) == ("auto", "cpu", *BY_DEVICE)
+
+
+@pytest.mark.parametrize("device", get_args(Device))
+def test_every_device_on_the_runtime_that_is_installed_here(device: Device) -> None:
+    info = check_runtime()
+    if device == "cpu":
+        made = OnnxSession(image_net(), device=device, threads=1)
+        assert (made.provider, made.provider_reason) == (f"{CPU}, 1 thread", "the CPU was asked for")
+        return
+    if device == "auto":
+        if not {provider.name for provider in PROVIDERS} & set(info.providers):
+            made = OnnxSession(image_net(), device=device, threads=1)
+            assert made.provider == f"{CPU}, 1 thread"
+            assert f"{info.distribution} {info.version} is built without " in made.provider_reason
+        return
+    provider = BY_DEVICE[device]
+    if provider.name in info.providers:
+        pytest.skip(f"the installed runtime contains {provider.title}")
+    with pytest.raises(ProviderUnavailableError) as caught:
+        OnnxSession(image_net(), device=device)
+    assert f"expected to run on {provider.title}" in caught.value.message
+    assert f"{info.distribution} {info.version} is built without {provider.title}" in caught.value.message
+    assert f'`python -m pip install "rtmatte[{provider.extra}]"`' in caught.value.hint
+    assert provider.needs in caught.value.hint
+
+
+def test_the_hint_has_the_other_runtime_taken_away_first() -> None:
+    hint = BY_DEVICE["openvino"].hint("onnxruntime")
+    assert '`python -m pip uninstall -y onnxruntime` and then `python -m pip install "rtmatte[openvino]"`' in hint
+    assert "uninstall" not in BY_DEVICE["openvino"].hint("onnxruntime-openvino")
+    assert "pip install tensorrt" in BY_DEVICE["tensorrt"].hint("onnxruntime-gpu")
+
+
+@pytest.mark.parametrize(
+    ("system", "distribution", "expected"),
+    [
+        ("Linux", "onnxruntime", ["cuda"]),
+        ("Linux", "onnxruntime-openvino", ["cuda", "openvino"]),
+        ("Windows", "onnxruntime-directml", ["cuda", "directml"]),
+        ("Windows", "onnxruntime-openvino", ["cuda", "directml", "openvino"]),
+        ("Darwin", "onnxruntime", ["coreml"]),
+        ("FreeBSD", "onnxruntime", ["cuda"]),
+    ],
+)
+def test_what_auto_tries(system: str, distribution: str, expected: list[str]) -> None:
+    assert [provider.device for provider in automatic(distribution, system)] == expected
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@pytest.mark.parametrize("system", ["Linux", "Windows", "Darwin"])
+def test_auto_never_builds_engines_unasked(system: str, distribution: str) -> None:
+    assert not {"tensorrt", "openvino-gpu"} & {provider.device for provider in automatic(distribution, system)}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.device)
+def test_a_device_that_works_is_read_back(install: Install, provider: Provider) -> None:
+    runtime = install(provider.distribution, provider.name)
+    made = OnnxSession(image_net(), device=provider.device, threads=2)
+    assert made.provider.split(",")[0] == provider.name
+    assert made.provider_reason == f"{provider.title} came up"
+    (opened,) = runtime.opened
+    assert opened.names == [provider.name, CPU]
+    assert opened.options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert runtime.severity == 3  # errors are logged again
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.device)
+@pytest.mark.parametrize("broken", ["error 100: no such device", ""], ids=["raises", "falls back"])
+def test_a_device_that_does_not_work_is_an_error(
+    install: Install, capfd: pytest.CaptureFixture[str], provider: Provider, broken: str
+) -> None:
+    runtime = install(provider.distribution, provider.name, broken=broken)
+    with pytest.raises(ProviderUnavailableError, match=f"{provider.title} didn't come up in {provider.distribution}"):
+        OnnxSession(image_net(), device=provider.device)
+    assert runtime.severity == 3
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("system", "distribution", "name"),
+    [
+        ("Linux", "onnxruntime-gpu", CUDA),
+        ("Windows", "onnxruntime-directml", "DmlExecutionProvider"),
+        ("Darwin", "onnxruntime", "CoreMLExecutionProvider"),
+        ("Linux", "onnxruntime-openvino", "OpenVINOExecutionProvider"),
+    ],
+)
+def test_auto_takes_what_works_and_says_why_it_took_the_cpu(
+    install: Install, system: str, distribution: str, name: str
+) -> None:
+    install(distribution, name, system=system)
+    assert OnnxSession(image_net()).provider.split(",")[0] == name
+    install(distribution, name, system=system, broken="error 100: no such device")
+    made = OnnxSession(image_net(), threads=1)
+    assert made.provider == f"{CPU}, 1 thread"
+    assert "error 100: no such device" in made.provider_reason
+
+
+def test_auto_names_every_device_that_it_tried(install: Install) -> None:
+    install("onnxruntime", system="Windows")
+    reason = OnnxSession(image_net()).provider_reason
+    assert reason == "onnxruntime 9.9 is built without CUDA; onnxruntime 9.9 is built without DirectML"
+
+
+def test_a_provider_has_to_run_most_of_the_model(install: Install) -> None:
+    install("onnxruntime", "CoreMLExecutionProvider", system="Darwin", takes=3)
+    made = OnnxSession(image_net(), threads=1)
+    assert made.provider == f"{CPU}, 1 thread"
+    assert made.provider_reason == "Core ML came up and takes 3 of the model's 10 operations"
+    made = OnnxSession(image_net(), device="coreml")  # asked for, so it is taken, and says how much it does
+    assert made.provider == "CoreMLExecutionProvider"
+    assert "takes 3 of the model's 10 operations" in made.provider_reason
+
+    install("onnxruntime", "CoreMLExecutionProvider", system="Darwin", takes=0)
+    with pytest.raises(ProviderUnavailableError, match="takes 0 of the model's 10 operations"):
+        OnnxSession(image_net(), device="coreml")
+
+    install("onnxruntime", "CoreMLExecutionProvider", system="Darwin", takes=None)  # an older one can't tell
+    assert OnnxSession(image_net()).provider_reason == "Core ML came up"
+
+
+def test_tensorrt_keeps_its_engines_apart_in_the_users_cache(install: Install, tmp_path: Path) -> None:
+    runtime = install("onnxruntime-gpu", "TensorrtExecutionProvider", CUDA)
+    for model in ("u2netp", "u2netp-int8", "u2netp"):
+        OnnxSession(read_verified(find_model(model)), device="tensorrt", threads=1)
+    first, quantised, again = (opened.told["TensorrtExecutionProvider"] for opened in runtime.opened)
+    assert runtime.opened[0].names == ["TensorrtExecutionProvider", CUDA, CPU]
+    assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == first["trt_fp16_enable"] == "True"
+    folder = Path(first["trt_engine_cache_path"])
+    assert folder.is_dir()
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert "9.9" in folder.parts
+    assert again["trt_engine_cache_path"] == first["trt_engine_cache_path"] != quantised["trt_engine_cache_path"]
+    assert first["trt_timing_cache_path"] == quantised["trt_timing_cache_path"]
+    assert ("trt_int8_enable" in first, quantised["trt_int8_enable"]) == (False, "True")
+
+
+def test_tensorrts_own_package_is_loaded_before(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = install("onnxruntime-gpu", "TensorrtExecutionProvider", CUDA)
+    monkeypatch.setitem(sys.modules, "tensorrt", type("Module", (), {"__version__": "10.77"}))
+    OnnxSession(image_net(), device="tensorrt")
+    told = runtime.opened[0].told["TensorrtExecutionProvider"]
+    assert "10.77" in Path(told["trt_engine_cache_path"]).parts
+
+
+def test_directml_gets_what_it_insists_on(install: Install) -> None:
+    runtime = install("onnxruntime-directml", "DmlExecutionProvider", system="Windows")
+    OnnxSession(image_net(), device="directml")
+    options = runtime.opened[0].options
+    assert options.enable_mem_pattern is False
+    assert options.execution_mode == runtime.ExecutionMode.ORT_SEQUENTIAL
+    assert runtime.opened[0].told["DmlExecutionProvider"]["device_filter"] == "gpu"
+
+
+def test_openvino_gets_its_threads(install: Install) -> None:
+    runtime = install("onnxruntime-openvino", "OpenVINOExecutionProvider")
+    made = OnnxSession(image_net(), device="openvino", threads=3)
+    assert made.provider == "OpenVINOExecutionProvider, 3 threads"
+    told = runtime.opened[0].told["OpenVINOExecutionProvider"]
+    assert told["device_type"] == "CPU"
+    assert json.loads(told["load_config"])["CPU"]["INFERENCE_NUM_THREADS"] == "3"
+    OnnxSession(image_net(), device="openvino-gpu")
+    assert runtime.opened[1].told["OpenVINOExecutionProvider"]["device_type"] == "GPU"
+
+
+def test_cuda_is_told_how_to_search_and_not_to_record_graphs_yet(install: Install) -> None:
+    runtime = install("onnxruntime-gpu", CUDA)
+    OnnxSession(image_net(), device="cuda")
+    told = runtime.opened[0].told[CUDA]
+    assert told["cudnn_conv_algo_search"] == "EXHAUSTIVE"
+    assert "enable_cuda_graph" not in told
+
+
+def test_examining_names_what_works_fails_and_is_absent(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("onnxruntime-openvino", "OpenVINOExecutionProvider")
+    original = providers._openvino_gpu
+
+    def no_graphics(wish: providers.Wish) -> dict[str, str]:
+        raise RuntimeError("no Intel graphics here")
+
+    rows = tuple(
+        row if row.options is not original else Provider(**{**_fields(row), "options": no_graphics})
+        for row in PROVIDERS
+    )
+    monkeypatch.setattr(devices, "PROVIDERS", rows)
+    monkeypatch.setattr(providers, "_BY_DEVICE", {row.device: row for row in rows})
+    monkeypatch.setattr(
+        devices, "check_runtime", lambda: session.RuntimeInfo("x", "9.9", ("OpenVINOExecutionProvider",))
+    )
+    found = {row.device: row for row in devices.examine_devices()}
+    assert set(found) == set(get_args(Device))
+    states = {device: row.state for device, row in found.items()}
+    assert states == dict.fromkeys(found, "absent") | {
+        "auto": "works",
+        "cpu": "works",
+        "openvino": "works",
+        "openvino-gpu": "fails",
+    }
+    assert found["auto"].provider.startswith("OpenVINOExecutionProvider")
+    assert "no Intel graphics here" in found["openvino-gpu"].reason
+
+
+def _fields(row: Provider) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
