@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from rtmatte import settings
@@ -164,11 +165,12 @@ def test_a_provider_has_to_run_most_of_the_model(install: Install) -> None:
 
 def test_tensorrt_keeps_its_engines_apart_in_the_users_cache(install: Install, tmp_path: Path) -> None:
     runtime = install("onnxruntime-gpu", "TensorrtExecutionProvider", CUDA)
-    for model in ("u2netp", "u2netp-int8", "u2netp"):
+    for model in ("u2netp", "u2netp-int8", "u2netp", "u2netp-fp16"):
         OnnxSession(read_verified(find_model(model)), device="tensorrt", threads=1)
-    first, quantised, again = (opened.told["TensorrtExecutionProvider"] for opened in runtime.opened)
+    first, quantised, again, half = (opened.told["TensorrtExecutionProvider"] for opened in runtime.opened)
     assert runtime.opened[0].names == ["TensorrtExecutionProvider", CUDA, CPU]
-    assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == first["trt_fp16_enable"] == "True"
+    assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == "True"
+    assert (first["trt_fp16_enable"], half["trt_fp16_enable"]) == ("False", "True")
     folder = Path(first["trt_engine_cache_path"])
     assert folder.is_dir()
     assert folder.is_relative_to(tmp_path / "cache")
@@ -211,6 +213,7 @@ def test_cuda_is_told_how_to_search_and_not_to_record_graphs_yet(install: Instal
     OnnxSession(image_net(), device="cuda")
     told = runtime.opened[0].told[CUDA]
     assert told["cudnn_conv_algo_search"] == "EXHAUSTIVE"
+    assert told["use_tf32"] == "0"
     assert "enable_cuda_graph" not in told
 
 
@@ -245,3 +248,22 @@ def test_examining_names_what_works_fails_and_is_absent(install: Install, monkey
 
 def _fields(row: Provider) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("model", "shape_hw", "mean_off"), [("u2netp", (128, 128), 1e-4), ("u2netp-int8", (128, 128), 2e-2)]
+)
+def test_openvino_says_what_the_processor_says(model: str, shape_hw: tuple[int, int], mean_off: float) -> None:
+    if "OpenVINOExecutionProvider" not in check_runtime().providers:
+        pytest.skip("the installed runtime doesn't contain OpenVINO")
+    answers = []
+    for device in ("cpu", "openvino"):
+        made = OnnxSession(read_verified(find_model(model)), device=device, threads=2)  # type: ignore[arg-type]
+        binding = made.bind((1, 128, 128, 3), (1, 128, 128))
+        binding.input[:] = np.random.default_rng(1).integers(0, 256, binding.input.shape)
+        for _ in range(3):
+            made.run(binding)
+        answers.append(binding.output)
+    assert made.provider == "OpenVINOExecutionProvider, 2 threads"
+    assert made.provider_reason == "OpenVINO came up"
+    assert np.abs(answers[0] - answers[1]).mean() <= mean_off
