@@ -20,6 +20,7 @@ from rtmatte.matting.registry import MODELS, find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.sam2 import Sam2
 from rtmatte.matting.session import OnnxSession
+from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.matting.weights import read_verified
@@ -90,6 +91,7 @@ MATTERS: dict[str, Callable[[], Matter]] = {
     "subject box": lambda: SubjectBox(_image("selfie-multiclass-fast"), lambda _: _image("selfie"), (128, 192)),
     "both ways": lambda: Mirrored(_image("selfie")),
     "skips still": lambda: SkipsStill(_image("selfie")),
+    "side by side": lambda: SideBySide([_image("selfie") for _ in range(2)], skip_still=True),
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,
     "recorded stream": _recorded_stream,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from rtmatte.errors import StageStalledError
-from rtmatte.runs.pipeline import Stage, run_pipeline
+from rtmatte.runs.pipeline import Stage, run_pipeline, time_pipeline
 
 STAGES = ["decode", "estimate", "composite", "encode"]
 
@@ -155,3 +155,89 @@ def test_progress_ends_with_the_number_of_items() -> None:
     run_pipeline(range(20), "s", [Stage("x", lambda x: x)], stall_timeout_s=10, on_progress=seen.append)
     assert seen[-1] == 20
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 200])
+def test_items_that_are_worked_on_at_once_are_taken_and_handed_on_in_order(count: int) -> None:
+    taken: list[int] = []
+    out: list[int] = []
+
+    def take(x: int) -> int:
+        taken.append(x)
+        return x + 1
+
+    def work(x: int) -> int:
+        time.sleep(0.001 * (x % 3))  # later ones are often ready sooner
+        return x
+
+    times = run_pipeline(
+        range(count), "s", [Stage("both", work, take=take, at_once=3), Stage("x", out.append)], stall_timeout_s=10
+    )
+    assert taken == list(range(count))
+    assert out == [x + 1 for x in range(count)]
+    assert [t.stage for t in times] == ["s", "both", "x"]
+    assert _threads_left() == []
+
+
+def test_a_stage_works_on_as_many_items_at_once_as_it_says() -> None:
+    """Three items that wait for each other can only get through together."""
+    meeting = threading.Barrier(3, timeout=10)
+
+    def meet(x: int) -> int:
+        meeting.wait()
+        return x
+
+    run_pipeline(range(9), "s", [Stage("three", meet, at_once=3)], stall_timeout_s=20)
+
+
+def test_times_and_progress_count_each_item_once_where_several_work_at_once() -> None:
+    seen: list[int] = []
+    times = time_pipeline(
+        range(40),
+        "s",
+        [Stage("both", lambda x: x, at_once=2)],
+        stall_timeout_s=10,
+        on_progress=seen.append,
+    )
+    assert seen[-1] == 40
+    assert times["both"].count == 40
+
+
+@pytest.mark.parametrize("where", ["take", "work", "after"])
+def test_an_error_ends_a_stage_of_several_threads_too(where: str) -> None:
+    error = Boom(where)
+    held = threading.Event()
+
+    def at(place: str) -> Callable[[int], int]:
+        def run(x: int) -> int:
+            if place == where and x == 5:
+                raise error
+            return x
+
+        return run
+
+    def work(x: int) -> int:
+        if where == "work" and x == 4:
+            held.wait(0.2)  # so that the failing item's neighbours are still under way, or wait for their turn
+        return at("work")(x)
+
+    stages = [Stage("both", work, take=at("take"), at_once=3), Stage("after", at("after"))]
+    with pytest.raises(Boom) as caught:
+        run_pipeline(range(100), "s", stages, stall_timeout_s=10)
+    assert caught.value is error
+    assert _threads_left() == []
+
+
+def test_one_of_several_that_hangs_is_a_stall() -> None:
+    released = threading.Event()
+
+    def work(x: int) -> int:
+        if x == 3:
+            released.wait(30)
+        return x
+
+    try:
+        with pytest.raises(StageStalledError, match="The both stage made no progress for 0.3 s"):
+            run_pipeline(range(10), "s", [Stage("both", work, at_once=2)], stall_timeout_s=0.3)
+    finally:
+        released.set()

@@ -16,13 +16,16 @@ from rtmatte.matting.net_spec import NetSpec, read_net_spec
 from rtmatte.matting.providers import Device
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
-from rtmatte.matting.session import OnnxSession
+from rtmatte.matting.session import OnnxSession, default_threads
+from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.subject_box import SubjectBox
 from rtmatte.matting.weights import read_verified
 
 Focus: TypeAlias = Literal["whole", "near", "fast"]
 
+_MOST_AT_ONCE = 4
+"""A guess for machines with more than the two cores measured; each frame at once takes a net's memory again."""
 _SHARES = {"near": 1.0, "fast": 0.5}
 _STEP = 64
 """Between the sides of a net's pictures of a part, in pixels: few sizes, each of which is prepared once."""
@@ -38,6 +41,7 @@ def load_matter(
     focus: Focus = "whole",
     both_ways: bool = False,
     skip_still: bool = False,
+    side_by_side: bool = False,
 ) -> Matter:
     """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
 
@@ -48,7 +52,9 @@ def load_matter(
     have, "fast" at half as many (`rtmatte/matting/subject_box.py`); a net whose picture has one size only, or that
     remembers, sees the whole all the same. With `both_ways` it sees each picture in a mirror as well, unless it
     remembers (`rtmatte/matting/mirrored.py`). With `skip_still` the model doesn't run on frames in which nothing has
-    moved (`rtmatte/matting/still.py`).
+    moved (`rtmatte/matting/still.py`). With `side_by_side` a net without memory that runs on the CPU gets no more than
+    a part of the threads for one frame, and works on several (`rtmatte/matting/side_by_side.py`): more frames a second,
+    each of them later.
 
     Raises:
         UnknownModelError: no such model.
@@ -63,6 +69,14 @@ def load_matter(
     else:
         row = find_model(str(name))
         net, label, data = row.net, row.name, read_verified(row)
+    if side_by_side and net.family == "image" and focus == "whole" and device in ("auto", "cpu"):
+        threads = threads or default_threads()
+        at_once = min(threads, _MOST_AT_ONCE)
+        session = OnnxSession(data, device=device, threads=threads // at_once)
+        if session.on_cpu and at_once > 1:
+            twins = [session, *(session.twin() for _ in range(at_once - 1))]
+            each = (matter_for(net, one, name=label, sample_aspect_ratio=sample_aspect_ratio) for one in twins)
+            return SideBySide([Mirrored(one) if both_ways else one for one in each], skip_still=skip_still)
     session = OnnxSession(data, device=device, threads=threads)
     matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
     both_ways = both_ways and net.family == "image"

@@ -13,6 +13,7 @@ run; processor time of both cores a run), while other programs competed for the 
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -121,10 +122,12 @@ class Binding:
 class OnnxSession:
     """A model on one device. Used from one thread; releases the GIL while it runs.
 
-    `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`.
+    `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `on_cpu` whether that
+    is onnxruntime's own provider for processors.
     """
 
     provider: str
+    on_cpu: bool
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
@@ -147,7 +150,8 @@ class OnnxSession:
         self._session = opened.session
         self._reason = opened.reason
         used = self._session.get_providers()[0]
-        on_cores = used == CPU or (opened.provider is not None and opened.provider.device == "openvino")
+        self.on_cpu = used == CPU
+        on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")
         self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}
@@ -167,6 +171,14 @@ class OnnxSession:
         """Why it is that provider, and what came of what makes it faster, so far."""
         note = self._fixed.note if self._fixed is not None else ""
         return f"{self._reason}; {note}" if note else self._reason
+
+    def twin(self) -> OnnxSession:
+        """Another caller of the same loaded model, for another thread: it has bindings of its own, and on the CPU the
+        two run at the same time."""
+        twin = copy.copy(self)
+        twin._ordinary = host_run(self._session)
+        twin._bindings = {}
+        return twin
 
     def input_name(self, name: str | None = None) -> str:
         """That input, or the first one.

@@ -24,6 +24,34 @@ begin with the clip or the last look, so that whoever begins in the middle of a 
 _AVERAGED = (3, 3)
 
 
+class Stillness:
+    """Tells of each frame, in order, whether the model may rest on it. Owned by one thread; see `SkipsStill`.
+
+    `small` is the last frame's `SmallPlanes`, a new array for each.
+    """
+
+    def __init__(self) -> None:
+        self.small: U8 | None = None
+        self._planes = SmallPlanes()
+        self._looks = _Look(), _Look()
+        self._knows = False
+
+    def lets_rest(self, frame: Frame) -> bool:
+        """Whether nothing has moved since the last frame of which this was denied: that one's alpha holds."""
+        before, now = self._looks
+        self.small = None  # the last one may go before there is another
+        self.small = self._planes.of(frame.picture)
+        now.take(frame, self.small)
+        if self._knows and now.shows_no_motion_since(before):
+            return True
+        self._looks, self._knows = (now, before), True
+        return False
+
+    def forget(self) -> None:
+        """The model has to look at the next frame."""
+        self._knows = False
+
+
 class SkipsStill:
     """A `Matter` that runs another one only where the picture differs from the one that it last ran on.
 
@@ -38,38 +66,37 @@ class SkipsStill:
         self.provider = matter.provider
         self.fine = is_fine(matter)
         self.rested = False
-        self.small: U8 | None = None
         self._matter = matter
-        self._small = SmallPlanes()
-        self._looks = _Look(), _Look()
-        self._knows = False
+        self._stillness = Stillness()
         self._kept: F32 = np.empty((0, 0), np.float32)
         self._given = self._kept
+
+    @property
+    def small(self) -> U8 | None:
+        return self._stillness.small
 
     def estimate(self, frame: Frame) -> F32:
         """As `Matter.estimate`.
 
         Raises: what the other one raises; the next frame is looked at then.
         """
-        before, now = self._looks
-        self.small = None  # the last one may go before there is another
-        self.small = self._small.of(frame.picture)
-        now.take(frame, self.small)
-        self.rested = self._knows and now.shows_no_motion_since(before)
+        self.rested = self._stillness.lets_rest(frame)
         if not self.rested:
-            self._knows = False
-            alpha = self._matter.estimate(frame)
+            try:
+                alpha = self._matter.estimate(frame)
+            except BaseException:
+                self._stillness.forget()
+                raise
             if self._kept.shape != alpha.shape:
                 self._kept, self._given = np.empty_like(alpha), np.empty_like(alpha)
             np.copyto(self._kept, alpha)
-            self._looks, self._knows = (now, before), True
         # A copy, since the caller may write into what it gets.
         np.copyto(self._given, self._kept)
         return self._given
 
     def reset(self) -> None:
         """As `Matter.reset`; the model looks at the next frame."""
-        self._knows = False
+        self._stillness.forget()
         self._matter.reset()
 
 

@@ -11,6 +11,7 @@ from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
 from rtmatte.frame import F32, I420, U8, Frame, picture_size_wh
 from rtmatte.matting.matter import Matter, is_fine
+from rtmatte.matting.side_by_side import Question, SideBySide
 from rtmatte.matting.still import small_of
 from rtmatte.pool import PicturePool
 from rtmatte.refine.choose import make_refiner
@@ -98,6 +99,11 @@ class MattingChain:
             return Matted(frame, alpha.copy(), small=small_of(self.matter))
         rounded_u8 = self._quantizing.refine(frame, alpha, self._pool.acquire_alpha(picture_size_wh(frame.picture)))
         return Matted(frame, _NOTHING, small=small_of(self.matter), alpha_u8=rounded_u8)
+
+    def answer(self, question: Question) -> Matted:
+        """As `estimate`, for a question that a `SideBySide` matter was asked; from any thread."""
+        assert isinstance(self.matter, SideBySide)
+        return Matted(question.frame, self.matter.answer(question), small=question.small)
 
     def _reduced(self, frame: Frame, alpha: F32) -> Matted:
         fine_u8 = self._quantizing.refine(frame, alpha, self._fine_pool.acquire_alpha(picture_size_wh(frame.picture)))

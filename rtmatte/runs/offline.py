@@ -1,6 +1,6 @@
 """A recorded clip on a new background: every frame, with its own time stamp, into a file.
 
-decode ──► estimate ──► smooth ──► refine ──► composite ──► encode         one thread each, see runs/pipeline.py
+decode ──► estimate ──► smooth ──► refine ──► composite ──► encode         see runs/pipeline.py
 
 With two passes, the clip goes through the model before that; see runs/two_pass.py.
 """
@@ -30,6 +30,7 @@ from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.subject import Subject
 from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
@@ -153,6 +154,7 @@ def process_video(
             focus=settings.focus,
             both_ways=settings.both_ways,
             skip_still=settings.skip_still,
+            side_by_side=True,
         )
         tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
         learnt = None
@@ -301,7 +303,7 @@ def clip_stages(
         on_encoded(frame)
 
     return [
-        Stage("estimate", chain.estimate),
+        estimate_stage(chain),
         Stage("smooth", chain.smooth),
         Stage("refine", refine),
         Stage("composite", composite),

@@ -1,7 +1,7 @@
 """Stages on threads, joined by bounded hand-offs, watched by the thread that called.
 
     source ──channel──► stage ──channel──► stage ──channel──► last stage
-    thread              thread             thread             thread          caller: progress, stalls, Ctrl-C, errors
+    thread              thread             threads            thread          caller: progress, stalls, Ctrl-C, errors
 
 One item in, one item out, in order. Whatever ends the run early (an error in a stage, a stall, an exception in the
 caller such as KeyboardInterrupt) cancels every channel, waits for the threads, and reaches the caller as it was.
@@ -10,10 +10,10 @@ caller such as KeyboardInterrupt) cancels every channel, waits for the threads, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Event, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Any
 
 from rtmatte.channel import Cancelled, Channel
@@ -25,38 +25,39 @@ _CHANNEL_CAPACITY = 2
 _WATCH_INTERVAL_S = 0.1
 _JOIN_TIMEOUT_S = 10.0
 """How long a stage may take to notice a cancellation; one call of a stage takes milliseconds, except when it hangs."""
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A named function from one item to the next; it runs in a thread of its own."""
+    """A named function from one item to the next; it runs in a thread of its own, or in `at_once` threads.
+
+    `take`, if there is one, is called with each item before `work`, which gets what it returns: in order, one item at a
+    time, whatever works on others meanwhile. It should be short; its time isn't counted.
+    """
 
     name: str
     work: Callable[[Any], Any]
+    take: Callable[[Any], Any] | None = None
+    at_once: int = 1
 
 
 class _Worker:
     """One thread of the pipeline and what is known of it."""
 
-    def __init__(self, name: str, items: Callable[[], Iterator[Any]], output: Channel[Any] | None, ended: Event):
+    def __init__(self, name: str, run: Callable[[_Worker], None], ended: Event, number: int = 0):
         self.name = name
         self.times = LatencyHistogram()
         self.done = 0
         self.error: BaseException | None = None
         self.busy_since: float | None = None
-        self._items = items
-        self._output = output
+        self._work = run
         self._ended = ended
-        self.thread = Thread(target=self._run, name=f"rtmatte-{name}", daemon=True)
+        self.thread = Thread(target=self._run, name=f"rtmatte-{name}{f'-{number + 1}' * bool(number)}", daemon=True)
 
     def _run(self) -> None:
         try:
-            for item in self._items():
-                if self._output is not None:
-                    self._output.put(item)
-                self.done += 1
-            if self._output is not None:
-                self._output.close()
+            self._work(self)
         except Cancelled:
             pass
         except BaseException as error:  # carried to the caller, whatever it is
@@ -73,6 +74,66 @@ class _Worker:
         finally:
             self.busy_since = None
             self.times.add(time.monotonic() - begun)
+
+
+def _run_source(source: Iterable[Any], output: Channel[Any], worker: _Worker) -> None:
+    iterator = iter(source)
+    while (item := worker.timed(lambda: next(iterator, _END))) is not _END:
+        output.put(item)
+        worker.done += 1
+    output.close()
+
+
+class _Crew:
+    """The threads of a stage: they take items in order and hand the results on in the same order."""
+
+    def __init__(self, stage: Stage, received: Channel[Any], output: Channel[Any] | None) -> None:
+        self._stage = stage
+        self._items = iter(received)
+        self._output = output
+        self._taking = Lock()
+        self._turn = Condition()
+        self._taken = self._handed_on = 0
+        self._still_there = stage.at_once
+        self._cancelled = False
+
+    def run(self, worker: _Worker) -> None:
+        """What each of the threads does."""
+        while (taken := self._take()) is not None:
+            number, item = taken
+            self._hand_on(number, worker.timed(partial(self._stage.work, item)))
+            worker.done += 1
+        self._leave()
+
+    def cancel(self) -> None:
+        """Wakes who waits for their turn."""
+        with self._turn:
+            self._cancelled = True
+            self._turn.notify_all()
+
+    def _take(self) -> tuple[int, Any] | None:
+        with self._taking:
+            if (item := next(self._items, _END)) is _END:
+                return None
+            number, self._taken = self._taken, self._taken + 1
+            return number, item if self._stage.take is None else self._stage.take(item)
+
+    def _hand_on(self, number: int, item: Any) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: self._cancelled or self._handed_on == number)
+            if self._cancelled:
+                raise Cancelled
+        if self._output is not None:
+            self._output.put(item)  # the others wait for their turn meanwhile
+        with self._turn:
+            self._handed_on += 1
+            self._turn.notify_all()
+
+    def _leave(self) -> None:
+        with self._turn:
+            self._still_there -= 1
+            if self._output is not None and not self._still_there:
+                self._output.close()
 
 
 def run_pipeline(
@@ -109,10 +170,13 @@ def time_pipeline(
     """
     ended = Event()
     channels: list[Channel[Any]] = [Channel(_CHANNEL_CAPACITY) for _ in stages]
-    workers = [_source_worker(source, source_name, channels[0], ended)]
-    for number, stage in enumerate(stages):
-        output = channels[number + 1] if number + 1 < len(stages) else None
-        workers.append(_stage_worker(stage, channels[number], output, ended))
+    crews = [
+        _Crew(stage, received, output)
+        for stage, received, output in zip(stages, channels, [*channels[1:], None], strict=True)
+    ]
+    workers = [_Worker(source_name, partial(_run_source, source, channels[0]), ended)]
+    for stage, crew in zip(stages, crews, strict=True):
+        workers += [_Worker(stage.name, crew.run, ended, number) for number in range(stage.at_once)]
     for worker in workers:
         worker.thread.start()
     try:
@@ -120,31 +184,16 @@ def time_pipeline(
     finally:
         for channel in channels:
             channel.cancel()
+        for crew in crews:
+            crew.cancel()
         for worker in workers:
             # A stage that hangs in foreign code can't be stopped from outside; it is left to the process's end.
             hangs = worker.busy_since is not None and time.monotonic() - worker.busy_since > stall_timeout_s
             worker.thread.join(0 if hangs else _JOIN_TIMEOUT_S)
-    return {worker.name: worker.times for worker in workers}
-
-
-def _source_worker(source: Iterable[Any], name: str, output: Channel[Any], ended: Event) -> _Worker:
-    def items() -> Iterator[Any]:
-        iterator = iter(source)
-        end = object()
-        while (item := worker.timed(lambda: next(iterator, end))) is not end:
-            yield item
-
-    worker = _Worker(name, items, output, ended)
-    return worker
-
-
-def _stage_worker(stage: Stage, received: Channel[Any], output: Channel[Any] | None, ended: Event) -> _Worker:
-    def items() -> Iterator[Any]:
-        for item in received:
-            yield worker.timed(partial(stage.work, item))
-
-    worker = _Worker(stage.name, items, output, ended)
-    return worker
+    times: dict[str, LatencyHistogram] = {}
+    for worker in workers:
+        times[worker.name] = times[worker.name] + worker.times if worker.name in times else worker.times
+    return times
 
 
 def _watch(
@@ -165,6 +214,7 @@ def _watch(
                     hint="If the machine or the disk is just slow, allow more with --stall-timeout SECONDS.",
                 )
         if on_progress is not None:
-            on_progress(workers[-1].done)
+            last = workers[-1].name
+            on_progress(sum(worker.done for worker in workers if worker.name == last))
         if all_dead:
             return

@@ -207,6 +207,7 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
             sample_aspect_ratio=clip.format.sample_aspect_ratio,
             both_ways=settings.both_ways,
             skip_still=settings.skip_still,
+            side_by_side=True,
         )
         kept = _KeptFrames(sink, task.segment)
         stages = clip_stages(matter, behind, kept, pool, settings, lambda _frame: None)

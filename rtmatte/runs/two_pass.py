@@ -16,6 +16,7 @@ from rtmatte.frame import F32, Frame
 from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
+from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
@@ -64,7 +65,7 @@ def first_pass(
         chain.give_back(matted)
         pool.release(frame.picture)
 
-    stages = [Stage("estimate", chain.estimate), Stage("remember", remember)]
+    stages = [estimate_stage(chain), Stage("remember", remember)]
     times = run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=on_progress)
     return FirstPass(moments, plate, times)
 
