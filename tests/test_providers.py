@@ -72,7 +72,7 @@ def test_the_hint_has_the_other_runtime_taken_away_first() -> None:
     hint = BY_DEVICE["openvino"].hint("onnxruntime")
     assert '`python -m pip uninstall -y onnxruntime` and then `python -m pip install "rtmatte[openvino]"`' in hint
     assert "uninstall" not in BY_DEVICE["openvino"].hint("onnxruntime-openvino")
-    assert "pip install tensorrt" in BY_DEVICE["tensorrt"].hint("onnxruntime-gpu")
+    assert 'pip install "tensorrt-cu13<11"' in BY_DEVICE["tensorrt"].hint("onnxruntime-gpu")
 
 
 @pytest.mark.parametrize(
@@ -250,10 +250,8 @@ def _fields(row: Provider) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
-@pytest.mark.parametrize(
-    ("model", "shape_hw", "mean_off"), [("u2netp", (128, 128), 1e-4), ("u2netp-int8", (128, 128), 2e-2)]
-)
-def test_openvino_says_what_the_processor_says(model: str, shape_hw: tuple[int, int], mean_off: float) -> None:
+@pytest.mark.parametrize(("model", "mean_off"), [("u2netp", 1e-4), ("u2netp-int8", 2e-2)])
+def test_openvino_says_what_the_processor_says(model: str, mean_off: float) -> None:
     if "OpenVINOExecutionProvider" not in check_runtime().providers:
         pytest.skip("the installed runtime doesn't contain OpenVINO")
     answers = []

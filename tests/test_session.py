@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,12 +67,16 @@ class FakeRuntime:
         self.cuda = cuda
         self.built_with = built_with
         self.severity = 2
+        self.telemetry = True
 
     def get_available_providers(self) -> list[str]:
         return list(self.built_with)
 
     def set_default_logger_severity(self, severity: int) -> None:
         self.severity = severity
+
+    def disable_telemetry_events(self) -> None:
+        self.telemetry = False
 
     def preload_dlls(self) -> None:
         if self.cuda != "works":
@@ -141,6 +147,14 @@ def test_provider_is_read_back(threads: int, expected: str) -> None:
     made = OnnxSession(model_bytes(), device="cpu", threads=threads)
     assert made.provider == expected
     assert made._session.get_session_options().intra_op_num_threads == threads
+
+
+def test_the_runtime_collects_nothing_about_the_user(tmp_path: Path) -> None:
+    code = "from rtmatte.matting.load import load_matter; load_matter('selfie', device='cpu', threads=1)"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache"), "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | home)
+    assert [path for path in tmp_path.rglob("*") if path.name in ("Microsoft", "deviceid", "onnxruntime.db")] == []
 
 
 def test_auto_takes_cuda_if_it_comes_up(runtime: Callable[..., FakeRuntime]) -> None:

@@ -102,7 +102,7 @@ class FixedShapes:
                 return True
             return self._is_due(shape) and self._make(shape, inputs, outputs)
         except Exception as error:  # whatever it is, the ordinary session tries as well, and says what is wrong
-            self._give_up(str(error))
+            self._give_up(" ".join(str(error).split()))
             return False
 
     def _is_due(self, shape: tuple[int, ...]) -> bool:

@@ -88,7 +88,7 @@ class Provider:
         if distribution != self.distribution:
             install = f"`python -m pip uninstall -y {distribution}` and then {install}"
         if self.device == "tensorrt":
-            install += " and `python -m pip install tensorrt`"
+            install += ' and `python -m pip install "tensorrt-cu13<11"`'  # onnxruntime-gpu 1.31 links TensorRT 10
         return f'It needs {self.needs} and {install}; else use the device "cpu".'
 
 
@@ -318,7 +318,7 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
             _load_libraries(provider, wish.runtime)
             session = _new_session(provider, wish)
     except Exception as error:  # no driver, no device, no memory: each has its own type
-        failure = str(error)
+        failure = " ".join(str(error).split())
     finally:
         wish.runtime.set_default_logger_severity(LOG_ERRORS)
     if session is None or session.get_providers()[0] != provider.name:

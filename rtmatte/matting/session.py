@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def _import_runtime() -> tuple[str, Any]:
             f"several runtimes share one folder and break each other: expected one, got {' and '.join(installed)}",
             hint=f"Run {uninstall} and then {INSTALL}.",
         )
+    # Since 1.29 it would number this machine in the user's cache folder and send Microsoft what models run on it; the
+    # variable is read when it is imported. A user who wants that sets it to 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
@@ -95,6 +99,7 @@ def _import_runtime() -> tuple[str, Any]:
         )
     # Its warnings are about graphs and hardware that nobody asked for (a missing GPU on a CPU machine, say).
     onnxruntime.set_default_logger_severity(LOG_ERRORS)
+    onnxruntime.disable_telemetry_events()  # on Windows, where the variable says nothing
     return installed[0], onnxruntime
 
 
