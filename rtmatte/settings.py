@@ -213,6 +213,9 @@ class VideoSettings(MovingSettings):
     """Who stays, by points of the first frame as it is displayed: `320,240` in pixels, or `50%,40%`."""
     drop: tuple[str, ...] = ()
     """Who goes, likewise; alone, everyone else stays, or with `people="nearest"` the nearest of the others."""
+    click_model: str | None = None
+    """Tells who was clicked in the first frame, such as `sam2-tiny`; None: whole pieces of alpha were. The model is
+    pulled, and of use where people touch there."""
     both_ways: bool = False
     """Show the model each picture in a mirror as well and take the mean; twice the work."""
     two_pass: bool = False
@@ -237,6 +240,14 @@ class VideoSettings(MovingSettings):
         "stall_timeout_s": (0.1, 86400),
         "jobs": (1, 64),
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.click_model is not None and not self.keep and not self.drop:
+            raise SettingsError(
+                "--click-model: expected --keep or --drop as well, got neither.",
+                hint="Give a point on somebody, such as --keep 50%,60%.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,14 @@ Keep = Annotated[
 Drop = Annotated[
     list[str] | None, typer.Option("--drop", metavar="X,Y", help="Who goes, likewise. Both may be given several times.")
 ]
+ClickModel = Annotated[
+    str | None,
+    typer.Option(
+        "--click-model",
+        metavar="NAME",
+        help="Who was clicked, told even where people touch: sam2-tiny. Takes seconds, once; pull it first.",
+    ),
+]
 EdgeColors = Annotated[
     bool,
     typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),

@@ -96,7 +96,7 @@ def matter_for(net: NetSpec, session: OnnxSession, *, name: str, sample_aspect_r
     if net.family == "prompted":
         raise SettingsError(
             f"{name} cuts out what is clicked in a still: expected another model here.",
-            hint="In clips --keep X,Y works with every model that finds the person.",
+            hint=f"In clips it tells who was clicked: --keep X,Y --click-model {name}, with a model that finds people.",
         )
     if net.family == "recurrent":
         return Rvm(session, name=name, sample_aspect_ratio=sample_aspect_ratio)

@@ -44,3 +44,7 @@ class Prompted(Matter, Protocol):
     def prompt(self, keep: Sequence[Point], drop: Sequence[Point]) -> None:
         """Points on what is wanted of the pictures to come, and on what isn't."""
         ...
+
+    def estimate_each(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
+        """Alpha of one frame for each of several pairs of points, as for `prompt`: new arrays."""
+        ...

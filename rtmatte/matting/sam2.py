@@ -75,8 +75,18 @@ class Sam2:
             SettingsError: nothing was clicked.
             ModelOutputError: a network failed, or gave a value that is not finite, or other masks than expected.
         """
-        self.prompt(self._keep, self._drop)
-        masks, scores = self._masks(self._features(frame))
+        return self.estimate_each(frame, [(self._keep, self._drop)])[0]
+
+    def estimate_each(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
+        """As `estimate`, for each of several prompts; the encoder runs but once. The last prompt stays."""
+        features, found = None, []
+        for keep, drop in prompts:
+            self.prompt(keep, drop)
+            features = features or self._features(frame)
+            found.append(self._best(*self._masks(features)))
+        return found
+
+    def _best(self, masks: NDArray[Any], scores: NDArray[Any]) -> F32:
         if masks.ndim != 4 or scores.shape != masks.shape[:2] or not masks.size:
             raise ModelOutputError(f"{self.name}: expected masks and their scores, got {masks.shape}, {scores.shape}")
         sizes = np.count_nonzero(masks[0] > 0, axis=(1, 2))

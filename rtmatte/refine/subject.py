@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from rtmatte.clicks import Point
 from rtmatte.errors import SettingsError
 from rtmatte.frame import F32
+from rtmatte.refine.border import Border, Carry, Mask, nearer
 from rtmatte.refine.components import label_pieces
-
-Mask: TypeAlias = NDArray[np.bool_]
+from rtmatte.refine.divide import divide
 
 _SOLID = 0.3
 """Alpha above this tells one piece from another; what is fainter goes with the nearest piece."""
@@ -58,7 +57,10 @@ class Subject:
         drop: Sequence[Point] = (),
         nearest: bool = False,
         patience_s: float = 1.0,
+        kept: F32 | None = None,
+        dropped: F32 | None = None,
     ) -> None:
+        """`kept` and `dropped` are masks of what was clicked in the first frame, as `divide` has them."""
         for point in (*keep, *drop):
             if not (0 <= point[0] <= 1 and 0 <= point[1] <= 1):
                 raise SettingsError(f"Expected points as shares of width and height in 0..1, got {point}.")
@@ -67,6 +69,8 @@ class Subject:
         self._keep, self._drop = tuple(keep), tuple(drop)
         self._others_welcome = bool(drop) and not keep and not nearest
         self._patience_s = patience_s
+        self._kept, self._dropped = kept, dropped
+        self._border = Border()
         self._clicks_hold, self._was_clicked = bool(keep or drop), False
         self._forget()
 
@@ -80,9 +84,12 @@ class Subject:
         self._wanted: Mask | None = None
         self._unwanted = self._last_unwanted = np.empty((0, 0), bool)
         self._seen_s = self._unwanted_seen_s = 0.0
+        self._border.forget()
 
-    def select(self, alpha: F32, seconds: float) -> None:
+    def select(self, alpha: F32, seconds: float, carry: Carry | None = None) -> None:
         """Sets what isn't wanted to 0 in (h, w) float32 alpha, in place; `seconds` is the frame's time.
+
+        `carry` moves the line between two who touch along with the picture; without it, it stays where it was.
 
         Raises: `SettingsError` if there is nothing where the first frame was clicked; the hint says where something is.
         """
@@ -96,7 +103,7 @@ class Subject:
         else:
             if not self._is_recent(self._unwanted_seen_s, seconds):
                 self._last_unwanted = np.zeros(alpha.shape, bool)
-            wanted, unwanted = self._follow(self._wanted, labels, sizes)
+            wanted, unwanted = self._follow(self._wanted, labels, sizes, carry)
         if wanted.any() or self._wanted is None or self._others_welcome:
             self._seen_s = seconds
             self._wanted = wanted
@@ -104,7 +111,7 @@ class Subject:
         if unwanted.any() or self._last_unwanted.shape != alpha.shape:
             self._last_unwanted, self._unwanted_seen_s = unwanted, seconds
         if unwanted.any():
-            alpha[_nearer(unwanted, wanted)] = 0
+            _take_away(alpha, wanted, unwanted)
 
     def _is_lost(self, labels: NDArray[np.int32], seconds: float) -> bool:
         assert self._wanted is not None
@@ -125,7 +132,10 @@ class Subject:
 
     def _choose(self, labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> tuple[Mask, Mask]:
         """The wanted and the unwanted pixels of a first frame."""
-        labels, sizes = _split_neighbours(labels, sizes)
+        if self._clicks_hold and (self._kept is not None or self._dropped is not None):
+            labels = divide(labels, self._kept, self._dropped)
+        else:
+            labels, sizes = _split_neighbours(labels, sizes)
         if self._clicks_hold:
             self._clicks_hold, self._was_clicked = False, True
             labels = _shared_out(labels, self._keep, self._drop)
@@ -142,7 +152,9 @@ class Subject:
         verdict = candidates if all_of_them else _largest(labels, sizes, candidates)
         return verdict[labels], ~verdict[labels] & (labels > 0)
 
-    def _follow(self, wanted_before: Mask, labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> tuple[Mask, Mask]:
+    def _follow(
+        self, wanted_before: Mask, labels: NDArray[np.int32], sizes: NDArray[np.float64], carry: Carry | None
+    ) -> tuple[Mask, Mask]:
         """The wanted and the unwanted pixels of this frame, after those of the one before."""
         mine = np.bincount(labels[wanted_before], minlength=sizes.size)
         others = np.bincount(labels[self._unwanted], minlength=sizes.size)
@@ -160,10 +172,23 @@ class Subject:
         wanted, unwanted = is_mine[labels], is_theirs[labels]
         contested = wanted & unwanted
         if contested.any():
-            theirs = contested & _nearer(self._unwanted, wanted_before)
+            theirs = self._border.divide(contested, wanted_before, self._unwanted, carry)
             wanted &= ~theirs
             unwanted &= ~contested | theirs
+        else:
+            self._border.forget()
         return wanted, unwanted
+
+
+def _take_away(alpha: F32, wanted: Mask, unwanted: Mask) -> None:
+    """Sets what is nearer to the unwanted to 0, in place; softly, within a pixel, where the two touch."""
+    goes = nearer(unwanted, wanted)
+    weight = np.asarray(~goes, np.float32)
+    grown = (cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)) for mask in (wanted, unwanted))
+    touch = np.logical_and(*grown) & (wanted | unwanted)
+    if touch.any():
+        weight[touch] = cv2.blur(weight, (3, 3))[touch]
+    alpha *= weight
 
 
 def _split_neighbours(
@@ -181,7 +206,7 @@ def _split_neighbours(
         piece = labels == label
         thick = piece & (depth > _CORE * depth[piece].max())
         for side in _sides(thick):
-            part = piece & _nearer(side, thick & ~side)
+            part = piece & nearer(side, thick & ~side)
             if np.count_nonzero(part) > _LEAST_NEIGHBOUR * np.count_nonzero(piece):
                 found[part] = count
                 count += 1
@@ -221,9 +246,9 @@ def _shared_out(labels: NDArray[np.int32], keep: Sequence[Point], drop: Sequence
     if not both:
         return labels
     kept, dropped = (_marked(labels, clicks) for clicks in (keep, drop))
-    shared, nearer = labels.copy(), _nearer(dropped, kept)
+    shared, to_drop = labels.copy(), nearer(dropped, kept)
     for label in both:
-        shared[(labels == label) & nearer] = shared.max() + 1
+        shared[(labels == label) & to_drop] = shared.max() + 1
     return shared
 
 
@@ -274,16 +299,6 @@ def _whereabouts(labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> str:
 def _percent(point: Point) -> str:
     """As it can be given on the command line."""
     return f"{point[0] * 100:.0f}%,{point[1] * 100:.0f}%"
-
-
-def _nearer(one: Mask, other: Mask) -> Mask:
-    """Where the nearest pixel of `one` is nearer than that of `other`; all of the picture if there is no other."""
-    if not other.any():
-        return np.ones(one.shape, bool)
-    to_one, to_other = (
-        cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) for mask in (one, other)
-    )
-    return np.asarray(to_one < to_other)
 
 
 def _is_part(piece: Mask, subject: Mask) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
-from rtmatte.frame import F32, I420, U8, Frame, picture_size_wh
+from rtmatte.frame import F32, I420, U8, Frame, Picture, picture_size_wh
 from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.matting.side_by_side import Question, SideBySide
 from rtmatte.matting.still import small_of
@@ -28,6 +28,7 @@ from rtmatte.small import SmallPlanes, small_shape
 from rtmatte.temporal.exponential import ExponentialFilter
 from rtmatte.temporal.flow_filter import FlowFilter
 from rtmatte.temporal.scene_cut import SceneCutDetector
+from rtmatte.temporal.steps import Steps
 
 LETS_GO_AT = 0.5
 """From this difference between alpha and its average on, it is motion; see docs/design.md for the figures."""
@@ -80,6 +81,7 @@ class MattingChain:
         self._photo_bgr = None if settings.plate is None else read_image(settings.plate).reduced_bgr()
         self._components = Components()
         self._subject = subject or (Subject() if settings.people == "nearest" else None)
+        self._steps = Steps()
         self._colors = ForegroundColors() if settings.edge_colors else None
         self._despill = None if settings.spill == "off" else Despill(settings.spill)
         smoothing_s = 0 if fine else settings.smoothing_s  # what is calm by itself only lags
@@ -132,7 +134,7 @@ class MattingChain:
         picture = matted.frame.picture
         if matted.small is None:
             matted.small = self._small.of(picture)
-        luma: U8 = matted.small[0 if isinstance(picture, I420) else 1]
+        luma = _small_luma(picture, matted.small)
         matted.cut = self._cuts.is_cut(luma)
         return luma
 
@@ -169,8 +171,11 @@ class MattingChain:
         return refined_u8
 
     def _select(self, matted: Matted) -> None:
-        if self._subject is not None:
-            self._subject.select(matted.alpha, float(matted.frame.pts_seconds))
+        if self._subject is None:
+            return
+        if matted.small is not None:
+            self._steps.show(_small_luma(matted.frame.picture, matted.small))
+        self._subject.select(matted.alpha, float(matted.frame.pts_seconds), self._steps.carry)
 
     def clear_edges(self, matted: Matted, alpha_u8: U8) -> None:
         """Takes the old background out of the frame's colours wherever alpha is in between, and its light off the
@@ -198,5 +203,11 @@ class MattingChain:
         if self._plate is not None:
             self._plate.reset()
         self._components.reset()
+        self._steps.reset()
         if self._subject is not None:
             self._subject.reset()
+
+
+def _small_luma(picture: Picture, small: U8) -> U8:
+    luma: U8 = small[0 if isinstance(picture, I420) else 1]
+    return luma

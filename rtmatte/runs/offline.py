@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtmatte import clicks
 from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.background import Background
@@ -30,6 +29,7 @@ from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.subject import Subject
 from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.clicked import find_subject
 from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
@@ -71,6 +71,7 @@ def process_video(
     people: People = VideoSettings.people,
     keep: Sequence[str] = VideoSettings.keep,
     drop: Sequence[str] = VideoSettings.drop,
+    click_model: str | None = VideoSettings.click_model,
     edge_colors: bool = VideoSettings.edge_colors,
     spill: SpillName = VideoSettings.spill,
     clean_plate: bool = VideoSettings.clean_plate,
@@ -111,6 +112,7 @@ def process_video(
         people=people,
         keep=tuple(keep),
         drop=tuple(drop),
+        click_model=click_model,
         edge_colors=edge_colors,
         spill=spill,
         clean_plate=clean_plate,
@@ -139,12 +141,12 @@ def process_video(
     with ExitStack() as stack:
         pool = PicturePool()
         clip = stack.enter_context(VideoFileSource(source, pool=pool))
-        subject = _subject(clip, settings)
         behind = None if settings.matte else open_background(settings.background, settings.fit)
         if behind is not None:
             stack.callback(behind.close)
         # The sink before the model: a target that can't be written is told at once.
         sink = stack.enter_context(open_sink(clip, target, settings, companions_from=source))
+        subject = find_subject(clip, source, settings)
         matter = matter or load_matter(
             settings.model,
             model_spec=settings.model_spec,
@@ -212,19 +214,6 @@ class _Teller:
 def _refuse_writing_over_the_input(source: Path, target: Path) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputExistsError(f"Input and output are the same file: {target}.", hint="Choose another name.")
-
-
-def _subject(clip: VideoFileSource, settings: VideoSettings) -> Subject | None:
-    """Who stays, where that was clicked."""
-    if not settings.keep and not settings.drop:
-        return None
-    width, height = clip.format.size_wh
-    displayed_wh = max(1, round(width * clip.format.sample_aspect_ratio)), height
-    return Subject(
-        keep=clicks.points(settings.keep, displayed_wh, option="--keep"),
-        drop=clicks.points(settings.drop, displayed_wh, option="--drop"),
-        nearest=settings.people == "nearest",
-    )
 
 
 def open_sink(
