@@ -25,7 +25,7 @@ class Border:
     """A field over the picture: over 0 on the wanted side, under 0 on the other, in pixels from the line.
 
     It goes along with the picture from frame to frame; farther from the line than a few pixels it is the distances to
-    the two sides as they were divided last, so that what is new goes with what it touches. Owned by one thread.
+    the two sides as they were divided last. What is new goes with what it touches. Owned by one thread.
     """
 
     def __init__(self) -> None:
@@ -35,19 +35,22 @@ class Border:
         """They are apart."""
         self._field = None
 
-    def divide(self, contested: Mask, wanted_before: Mask, unwanted_before: Mask, carry: Carry | None) -> Mask:
-        """The unwanted ones of the contested pixels, after the masks of the frame before."""
+    def divide(
+        self, wanted: Mask, unwanted: Mask, wanted_before: Mask, unwanted_before: Mask, carry: Carry | None
+    ) -> tuple[Mask, Mask]:
+        """The masks of this frame without what they share, which is divided after those of the frame before."""
+        contested = wanted & unwanted
         if self._field is None or self._field.shape != contested.shape:
             self._field = _distances(wanted_before, unwanted_before)
-        field = self._field if carry is None else carry(self._field)
-        theirs = _without_islands(contested, contested & (field < 0))
-        if theirs.any() and not theirs[contested].all():
-            anew = _distances(contested & ~theirs, theirs)
-            keeps = (np.abs(field) < _NEAR) & ((field < 0) == (anew < 0))
-            self._field = np.where(keeps, field, anew)
-        else:
-            self._field = field
-        return theirs
+        field, before = self._field, wanted_before | unwanted_before
+        if carry is not None:
+            field, before = carry(field), carry(before.astype(np.float32)) > 0.5
+        theirs = _without_islands(contested, _grown(contested, contested & before, field < 0))
+        mine, others = wanted & ~theirs, unwanted & (theirs | ~contested)
+        anew = _distances(mine, others)
+        keeps = (np.abs(field) < _NEAR) & ((field < 0) == (anew < 0))
+        self._field = np.where(keeps, field, anew)
+        return mine, others
 
 
 def nearer(one: Mask, other: Mask) -> Mask:
@@ -64,6 +67,21 @@ def _distances(wanted: Mask, unwanted: Mask) -> F32:
 
 def _distance(mask: Mask) -> F32:
     return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3), np.float32)
+
+
+def _grown(contested: Mask, known: Mask, is_theirs: Mask) -> Mask:
+    """Theirs: of the known pixels as told, of the others of the contested ones what theirs reach first from there."""
+    square = np.ones((3, 3), np.uint8)
+    mine, theirs, left = known & ~is_theirs, known & is_theirs, contested & ~known
+    while left.any():
+        near_mine, near_theirs = (
+            cv2.dilate(side.view(np.uint8), square).view(np.bool_) & left for side in (mine, theirs)
+        )
+        near_theirs &= ~near_mine
+        if not near_mine.any() and not near_theirs.any():
+            break
+        mine, theirs, left = mine | near_mine, theirs | near_theirs, left & ~near_mine & ~near_theirs
+    return np.asarray(theirs | (left & is_theirs))
 
 
 def _without_islands(contested: Mask, theirs: Mask) -> Mask:

@@ -170,13 +170,9 @@ class Subject:
                 is_theirs[label] = not is_mine[label]
         is_mine[0] = is_theirs[0] = False
         wanted, unwanted = is_mine[labels], is_theirs[labels]
-        contested = wanted & unwanted
-        if contested.any():
-            theirs = self._border.divide(contested, wanted_before, self._unwanted, carry)
-            wanted &= ~theirs
-            unwanted &= ~contested | theirs
-        else:
-            self._border.forget()
+        if (wanted & unwanted).any():
+            return self._border.divide(wanted, unwanted, wanted_before, self._unwanted, carry)
+        self._border.forget()
         return wanted, unwanted
 
 
