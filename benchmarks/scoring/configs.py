@@ -22,9 +22,8 @@ from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.runs.two_pass import first_pass, second_matter
+from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import BEST_VIDEO, FocusName, People, RefinerName, SpillName, VideoSettings
-from rtmatte.temporal.remembered import RememberedMoments
 from scoring.carried import CarriedMatter
 from scoring.peers import real_peer, squashed_u2netp
 
@@ -125,11 +124,13 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             clean_plate=config.clean_plate,
         )
         if config.two_pass:
-            moments = stack.enter_context(closing(RememberedMoments()))
+            seen = stack.enter_context(closing(FirstPass(matter, settings)))
             pool = PicturePool()
             with VideoFileSource(clip, pool=pool) as first:
-                learnt = first_pass(first, matter, pool, settings, moments, lambda _frames: None).plate
-            matter = second_matter(moments, matter, settings.smoothing_s)
+                seen.run(first, pool, lambda _frames: None)
+            if seen.goes_back:
+                seen.go_back(lambda _frames: None)
+            matter, learnt = seen.second_matter(), seen.plate
             settings = replace(settings, smoothing_s=0)
         chain = MattingChain(matter, settings, learnt)
         for frame in source:

@@ -34,10 +34,9 @@ from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.report import Report
-from rtmatte.runs.two_pass import first_pass, second_matter
+from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import Codec, Device, Encoder, Fit, FocusName, People, RefinerName, SpillName, VideoSettings
 from rtmatte.stats import StageTime
-from rtmatte.temporal.remembered import RememberedMoments
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +157,16 @@ def process_video(
             skip_still=settings.skip_still,
             side_by_side=True,
         )
-        tell = _Teller(clip, 2 if settings.two_pass else 1, on_progress)
-        learnt = None
+        learnt, tell = None, _Teller(clip, 1, on_progress)
         if settings.two_pass:
-            moments = stack.enter_context(closing(RememberedMoments()))
+            seen = stack.enter_context(closing(FirstPass(matter, settings)))
+            tell = _Teller(clip, 2 + seen.goes_back, on_progress)
             with VideoFileSource(source, pool=pool) as first:
-                seen = first_pass(first, matter, pool, settings, moments, tell)
-            matter, learnt = second_matter(moments, matter, settings.smoothing_s), seen.plate
+                seen.run(first, pool, tell)
+            if seen.goes_back:
+                tell.next_pass()
+                seen.go_back(tell)
+            matter, learnt = seen.second_matter(), seen.plate
             settings = replace(settings, smoothing_s=0)
             tell.next_pass()
         stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, subject, tell)

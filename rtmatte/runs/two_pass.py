@@ -1,14 +1,16 @@
 """Recorded clips gone through twice: first to see everything, then to make each frame with what came after it in mind.
 
-first:   decode ──► estimate ──► remember (alpha, small luma, cuts; the room, if that is to be learnt)
-second:  as runs/offline.py has it, with a matter that gives the remembered alpha, averaged over past and future
+first:     decode ──► estimate ──► remember     alpha, small luma, cuts; the room, if that is to be learnt
+backwards: recall ──► gather ──► remember       what the future makes of each frame; the clip itself isn't read
+second:    as runs/offline.py has it, with a matter that gives the remembered alpha, averaged over past and future
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
 
 from rtmatte.capture.source import Source
 from rtmatte.errors import ModelOutputError
@@ -20,62 +22,73 @@ from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
-from rtmatte.stats import StageTime
-from rtmatte.temporal.around import AroundFilter, Moment
-from rtmatte.temporal.remembered import RememberedMoments
-
-_MOST = 6
-"""Neighbours on each side that are looked at: a flow each."""
+from rtmatte.temporal.one_way import OneWayMean, both_sides
+from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
 
 
-@dataclass(slots=True)
 class FirstPass:
-    """What the first pass found: of every frame its moment, and the room, None where that wasn't to be learnt."""
+    """What is found out about a clip before its frames are made: `moments`, their `future`, and the room.
 
-    moments: RememberedMoments
-    plate: CleanPlate | None
-    stages: list[StageTime]
-
-
-def first_pass(
-    clip: Source,
-    matter: Matter,
-    pool: PicturePool,
-    settings: VideoSettings,
-    moments: RememberedMoments,
-    on_progress: Callable[[int], None],
-) -> FirstPass:
-    """Runs the whole clip through the model; fills `moments`, which are the caller's to close.
-
-    A fine matter is calm by itself: of its alphas nothing is kept, but the room is learnt.
-
-    Raises: as `run_pipeline`.
+    `plate` is None where that wasn't to be learnt. A fine matter is calm by itself: of its alphas nothing is kept.
     """
-    chain = MattingChain(matter, settings)
-    plate = CleanPlate() if settings.clean_plate and settings.plate is None else None
 
-    def remember(matted: Matted) -> None:
-        luma, frame = chain.find_cut(matted), matted.frame
-        if not is_fine(matter):
-            moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
-        if plate is not None:
-            if matted.cut:
-                plate.reset()
-            plate.correct(frame, matted.alpha)
-        chain.give_back(matted)
-        pool.release(frame.picture)
+    def __init__(self, matter: Matter, settings: VideoSettings) -> None:
+        self.moments, self.future = RememberedMoments(), RememberedFuture()
+        self.plate = CleanPlate() if settings.clean_plate and settings.plate is None else None
+        self.goes_back = not is_fine(matter) and settings.smoothing_s > 0
+        self._matter, self._settings = matter, settings
 
-    stages = [estimate_stage(chain), Stage("remember", remember)]
-    times = run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=on_progress)
-    return FirstPass(moments, plate, times)
+    def run(self, clip: Source, pool: PicturePool, on_progress: Callable[[int], None]) -> None:
+        """The whole clip, once through the model.
 
+        Raises: as `run_pipeline`.
+        """
+        chain = MattingChain(self._matter, self._settings)
 
-def second_matter(moments: RememberedMoments, matter: Matter, time_constant_seconds: float) -> Matter:
-    """Who gives alpha in the second pass: a `SecondLook`, or a fine matter itself, from the beginning."""
-    if is_fine(matter):
-        matter.reset()
-        return matter
-    return SecondLook(moments, matter, time_constant_seconds)
+        def remember(matted: Matted) -> None:
+            luma, frame = chain.find_cut(matted), matted.frame
+            if not is_fine(self._matter):
+                self.moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
+            if self.plate is not None:
+                if matted.cut:
+                    self.plate.reset()
+                self.plate.correct(frame, matted.alpha)
+            chain.give_back(matted)
+            pool.release(frame.picture)
+
+        self._run(clip, "decode", [estimate_stage(chain), Stage("remember", remember)], on_progress)
+
+    def go_back(self, on_progress: Callable[[int], None]) -> None:
+        """From the end to the beginning, if `goes_back`.
+
+        Raises: as `run_pipeline`.
+        """
+        moments = self.moments
+        mean = OneWayMean(self._settings.smoothing_s)
+
+        def gather(index: int) -> int:
+            if index + 1 < len(moments) and moments.cuts[index + 1]:
+                mean.reset()
+            self.future.append(mean.pass_by(moments.moment(index)))
+            return index
+
+        self._run(reversed(range(len(moments))), "recall", [Stage("gather", gather)], on_progress)
+
+    def _run(self, source: Iterable[Any], name: str, stages: list[Stage], on_progress: Callable[[int], None]) -> None:
+        run_pipeline(source, name, stages, stall_timeout_s=self._settings.stall_timeout_s, on_progress=on_progress)
+
+    def second_matter(self) -> Matter:
+        """Who gives alpha in the second pass: a `SecondLook`, or a fine matter itself, from the beginning."""
+        if is_fine(self._matter):
+            self._matter.reset()
+            return self._matter
+        future = self.future if self.goes_back else None
+        return SecondLook(self.moments, future, self._matter, self._settings.smoothing_s)
+
+    def close(self) -> None:
+        """Frees what was remembered; may be called twice."""
+        self.moments.close()
+        self.future.close()
 
 
 class SecondLook:
@@ -84,12 +97,19 @@ class SecondLook:
     Frames of other shots, before or after a cut, don't count. Frames have to come in order.
     """
 
-    def __init__(self, moments: RememberedMoments, matter: Matter, time_constant_seconds: float) -> None:
+    def __init__(
+        self,
+        moments: RememberedMoments,
+        future: RememberedFuture | None,
+        matter: Matter,
+        time_constant_seconds: float,
+    ) -> None:
+        """Without a `future`, alpha is given as it is remembered."""
         self.name = matter.name
         self.provider = matter.provider
-        self._moments = moments
-        self._filter = AroundFilter(time_constant_seconds)
-        self._window: dict[int, Moment] = {}
+        self._moments, self._future = moments, future
+        self._past = OneWayMean(time_constant_seconds)
+        self._alpha: F32 = np.empty((0, 0), np.float32)
 
     def estimate(self, frame: Frame) -> F32:
         """As `Matter.estimate`.
@@ -102,30 +122,16 @@ class SecondLook:
                 f"expected one of the {len(self._moments)} frames of the first pass, got frame {index}",
                 hint="Did the file change while it was read?",
             )
-        neighbours = self._neighbours(index)
-        for gone in self._window.keys() - {index, *neighbours}:
-            del self._window[gone]
-        for wanted in (index, *neighbours):
-            if wanted not in self._window:
-                self._window[wanted] = self._moments.moment(wanted)
-        now = self._window[index]
-        around = (self._window[other] for other in neighbours)
-        return self._filter.smooth(now, (other for other in around if other.alpha.shape == now.alpha.shape))
+        now = self._moments.moment(index)
+        if self._future is None:
+            return now.alpha
+        if self._moments.cuts[index]:
+            self._past.reset()
+        if self._alpha.shape != now.alpha.shape:
+            self._alpha = np.empty_like(now.alpha)
+        both_sides(now.alpha, self._past.pass_by(now), self._future.of(index), self._alpha)
+        return self._alpha
 
     def reset(self) -> None:
-        """Nothing to forget: what is remembered stays."""
-
-    def _neighbours(self, index: int) -> list[int]:
-        """Frames of the same shot, near enough to matter; of many, some spread evenly."""
-        seconds, reach = self._moments.seconds, self._filter.reach_seconds
-        first = last = index
-        while first > 0 and not self._moments.cuts[first] and 0 <= seconds[index] - seconds[first - 1] <= reach:
-            first -= 1
-        while (
-            last + 1 < len(seconds)
-            and not self._moments.cuts[last + 1]
-            and 0 <= seconds[last + 1] - seconds[index] <= reach
-        ):
-            last += 1
-        step_before, step_after = (max(1, math.ceil(count / _MOST)) for count in (index - first, last - index))
-        return [*range(index - step_before, first - 1, -step_before), *range(index + step_after, last + 1, step_after)]
+        """The next frame begins anew; what is remembered stays."""
+        self._past.reset()

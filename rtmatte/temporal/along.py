@@ -33,3 +33,7 @@ class Along:
         cv2.GaussianBlur(self.difference, (0, 0), _MOTION_SIGMA, dst=self.difference)
         height, width = alpha.shape
         cv2.resize(self._motion.residual, (width, height), dst=self.residual, interpolation=cv2.INTER_LINEAR)
+
+    def move_too(self, other: F32, out: F32) -> None:
+        """Moves what else belongs to the alpha just moved, of the same shape, into `out`."""
+        self._warp.again(other, out)

@@ -44,32 +44,49 @@ def follow_moved(
 
 
 @njit(nogil=True, cache=True)
-def add_agreeing(
-    other: F32,
+def pass_by(
+    alpha: F32,
+    moved: F32,
+    moved_weight: F32,
     difference: F32,
     residual: F32,
     share: float,
     lets_go_at: float,
     trusts_up_to: float,
-    total: F32,
-    weights: F32,
+    mean: F32,
+    weight: F32,
 ) -> None:
-    """Adds w·other to `total` and w to `weights`, (h, w) each, of one shape.
+    """Multiplies `moved_weight` by share·t; `mean` and `weight` become those of alpha and moved together; (h, w) all.
 
-    w = share·(1 − (difference / lets_go_at)²)·(1 − (residual / trusts_up_to)²)², each bracket 0 at least.
+    t is that of `follow_moved`; alpha's own weight is 1.
     """
     one, zero, most = np.float32(1), np.float32(0), np.float32(share)
     scale_d, scale_r = np.float32(1 / lets_go_at), np.float32(1 / trusts_up_to)
-    for y in range(total.shape[0]):
-        o, d, r, t, w = other[y], difference[y], residual[y], total[y], weights[y]
-        for x in range(t.size):
+    for y in range(alpha.shape[0]):
+        a, m, n, d, r, mean_row, weight_row = (
+            alpha[y], moved[y], moved_weight[y], difference[y], residual[y], mean[y], weight[y],
+        )  # fmt: skip
+        for x in range(a.size):
             share_d, share_r = d[x] * scale_d, r[x] * scale_r
             agrees, explained = one - share_d * share_d, one - share_r * share_r
             agrees = agrees if agrees > zero else zero
             explained = explained if explained > zero else zero
-            weight = most * agrees * explained * explained
-            t[x] += weight * o[x]
-            w[x] += weight
+            trusted = n[x] * most * agrees * explained * explained
+            n[x] = trusted
+            both = one + trusted
+            weight_row[x] = both
+            mean_row[x] = (a[x] + trusted * m[x]) / both
+
+
+@njit(nogil=True, cache=True)
+def mean_of_three(alpha: F32, one: F32, one_weight: F32, other: F32, other_weight: F32, out: F32) -> None:
+    """The weighted mean, alpha's weight being 1; (h, w) all."""
+    itself = np.float32(1)
+    for y in range(out.shape[0]):
+        a, b, c, o = alpha[y], one[y], other[y], out[y]
+        weight_b, weight_c = one_weight[y], other_weight[y]
+        for x in range(o.size):
+            o[x] = (a[x] + weight_b[x] * b[x] + weight_c[x] * c[x]) / (itself + weight_b[x] + weight_c[x])
 
 
 @njit(nogil=True, cache=True)

@@ -110,6 +110,10 @@ class Warp:
         kernels.add_positions(self._places, width / across, height / down, self._places)
         _remap(values, self._places, out)
 
+    def again(self, values: F32, out: F32) -> None:
+        """Writes other values of the same shape, moved likewise, into `out`."""
+        _remap(values, self._places, out)
+
 
 def _remap(values: F32 | U8, places: F32, out: F32 | U8) -> None:
     """OpenCV's stubs don't know that positions of two channels need no second map."""

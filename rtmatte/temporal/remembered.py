@@ -1,34 +1,31 @@
-"""All alphas and small pictures of a clip, kept outside of memory, for whoever wants to look ahead."""
+"""All alphas and small pictures of a clip, and what the future makes of them, for whoever wants to look ahead."""
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from array import array
 
 import cv2
 import numpy as np
 
-from rtmatte.errors import OutputWriteError
 from rtmatte.frame import F32, U8
-from rtmatte.temporal.around import Moment
+from rtmatte.temporal.one_way import Moment, Said
+from rtmatte.temporal.spool import Spool
 
 _LEVEL = 1
 _JPEG_QUALITY = 90
+_STEPS = 4
+"""Of a weight of 1."""
 
 
 class RememberedMoments:
-    """Alpha and small luma of each frame, one after the other in a temporary file.
+    """Alpha and small luma of each frame.
 
-    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 13 KB of 256x192 each. The
-    file has no name and goes with the object, or with the process.
+    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 13 KB of 256x192 each.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="rtmatte-")  # noqa: SIM115 - closed by `close`
-        self._ends = array("q", [0])
-        self._middles = array("q")
-        """Where each frame's alpha ends and its luma begins."""
+        self._spool = Spool(2)
         self._shapes: list[tuple[int, int]] = []
         self.seconds = array("d")
         """When each frame is shown."""
@@ -43,20 +40,8 @@ class RememberedMoments:
 
         Raises: `OutputWriteError` if the disk for temporary files is full.
         """
-        packed = zlib.compress(np.rint(alpha * np.float32(255)).astype(np.uint8).tobytes(), _LEVEL)
         _, drawn = cv2.imencode(".jpg", luma, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
-        picture = drawn.tobytes()
-        try:
-            self._file.seek(self._ends[-1])
-            self._file.write(packed + picture)
-            self._file.flush()
-        except OSError as error:
-            raise OutputWriteError(
-                f"The mattes of the first pass can't be kept in {tempfile.gettempdir()}: {error}.",
-                hint="Make room there, or set TMPDIR to a folder with more.",
-            ) from error
-        self._middles.append(self._ends[-1] + len(packed))
-        self._ends.append(self._middles[-1] + len(picture))
+        self._spool.append(_packed(alpha, 255), drawn.tobytes())
         # One object for all frames of a size: an hour of tuples would be megabytes.
         shape = (alpha.shape[0], alpha.shape[1])
         self._shapes.append(self._shapes[-1] if self._shapes and self._shapes[-1] == shape else shape)
@@ -65,15 +50,55 @@ class RememberedMoments:
 
     def moment(self, index: int) -> Moment:
         """The frame's alpha and luma in new arrays, and its time."""
-        begin, middle, end = self._ends[index], self._middles[index], self._ends[index + 1]
-        self._file.seek(begin)
-        kept = self._file.read(end - begin)
-        bytes_u8 = np.frombuffer(zlib.decompress(kept[: middle - begin]), np.uint8).reshape(self._shapes[index])
-        luma = cv2.imdecode(np.frombuffer(kept, np.uint8, offset=middle - begin), cv2.IMREAD_GRAYSCALE)
+        packed, drawn = self._spool[index]
+        luma = cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_GRAYSCALE)
         assert luma is not None
-        alpha = np.multiply(bytes_u8, np.float32(1 / 255), dtype=np.float32)
-        return Moment(alpha, np.asarray(luma, np.uint8), self.seconds[index])
+        return Moment(_unpacked(packed, self._shapes[index], 255), np.asarray(luma, np.uint8), self.seconds[index])
 
     def close(self) -> None:
         """Frees the file; may be called twice."""
-        self._file.close()
+        self._spool.close()
+
+
+class RememberedFuture:
+    """What the frames after each frame say of it: written from the clip's end to its beginning, read in any order.
+
+    Means are rounded to 255 steps, weights to quarters of a frame's: together about 8 KB of 256x192 each.
+    """
+
+    def __init__(self) -> None:
+        self._spool = Spool(2)
+        self._shapes: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def append(self, said: Said) -> None:
+        """Keeps what is said of the last frame, then of the one before, and so on.
+
+        Raises: `OutputWriteError` if the disk for temporary files is full.
+        """
+        self._spool.append(_packed(said.mean, 255), _packed(said.weight, _STEPS))
+        shape = (said.mean.shape[0], said.mean.shape[1])
+        self._shapes.append(self._shapes[-1] if self._shapes and self._shapes[-1] == shape else shape)
+
+    def of(self, index: int) -> Said:
+        """What is said of that frame, counted from the clip's beginning, in new arrays."""
+        place = len(self) - 1 - index
+        mean, weight = self._spool[place]
+        shape = self._shapes[place]
+        return Said(_unpacked(mean, shape, 255), _unpacked(weight, shape, _STEPS))
+
+    def close(self) -> None:
+        """Frees the file; may be called twice."""
+        self._spool.close()
+
+
+def _packed(values: F32, steps: int) -> bytes:
+    rounded = np.rint(values * np.float32(steps))
+    return zlib.compress(np.minimum(rounded, 255, out=rounded).astype(np.uint8).tobytes(), _LEVEL)
+
+
+def _unpacked(packed: bytes, shape: tuple[int, int], steps: int) -> F32:
+    rounded = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+    return np.multiply(rounded, np.float32(1 / steps), dtype=np.float32)
