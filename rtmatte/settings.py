@@ -16,7 +16,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "direct
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
-RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form"]
+RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form", "knn"]
 People: TypeAlias = Literal["everyone", "nearest"]
 SpillName: TypeAlias = Literal["off", "auto", "green", "blue"]
 FocusName: TypeAlias = Literal["whole", "near", "fast"]
@@ -181,7 +181,7 @@ class MovingSettings(EstimateSettings):
     smoothing_s: float = 0.2
     """Time constant of the mask filter in seconds; 0 = off. It goes along with what moves."""
     refiner: RefinerName = "guided"
-    """How alpha comes to frame size: along the picture's edges, plainly, or by closed-form matting, which is slow."""
+    """How alpha comes to frame size: along the picture's edges, plainly, or by closed-form or KNN matting (slow)."""
     people: People = "everyone"
     """Who stays: all, or only who was nearest at first and is followed from then on."""
     edge_colors: bool = True

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "rtmatte"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 STAGES = {"capture", "matting", "temporal", "refine", "composite", "output"}
 HOMES = {
-    "pymatting": {"refine/closed_form.py"},
+    "pymatting": {"refine/solved_band.py"},
+    "scipy": {"refine/solved_band.py", "refine/knn.py"},
     "onnxruntime": {"matting/session.py"},
     "av": {"capture", "output"},
     "pyvirtualcam": {"output/virtual_camera.py"},

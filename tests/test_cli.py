@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from rtmatte.cli import app
 from rtmatte.errors import SettingsError
-from rtmatte.settings import BEST_VIDEO, VideoSettings
+from rtmatte.settings import BEST_VIDEO, RefinerName, VideoSettings
 from tests import clips
 from tests.decoding import decode
 
@@ -214,6 +214,17 @@ def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.Monkey
     assert best == dict(BEST_VIDEO)
     assert mixed == {**BEST_VIDEO, "refiner": "upscale"}
     assert [options["model"] for options in chosen] == [VideoSettings.model, VideoSettings.model, "selfie"]
+
+
+@pytest.mark.parametrize("name", get_args(RefinerName))
+def test_every_refiner_mattes_a_still(name: str, tmp_path: Path) -> None:
+    if name in {"closed-form", "knn"}:
+        pytest.importorskip("pymatting")
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    cv2.imwrite(str(source), np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8))
+    done = rtmatte("image", source, "-o", target, "--model", "selfie", "--refine", name)
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(target), cv2.IMREAD_UNCHANGED).shape == (64, 96, 4)
 
 
 def test_a_16_bit_still_keeps_its_depth_in_alpha_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.refine.choose import REFINERS, make_refiner
 from rtmatte.refine.refiner import Refiner
+from rtmatte.settings import RefinerName
 from tests.frames import at, copy_of, flat_picture, noise_picture, planes
 
 KINDS = ["i420", "bgr"]
@@ -81,6 +83,7 @@ def test_an_alpha_of_wrong_form_is_refused(make: Callable[[], Refiner], alpha: n
 
 
 def test_refiners_have_names() -> None:
+    assert set(REFINERS) == set(get_args(RefinerName))
     for name, kind in REFINERS.items():
         assert type(make_refiner(name)) is type(kind())
     with pytest.raises(SettingsError, match="upscale"):

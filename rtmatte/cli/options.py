@@ -64,7 +64,7 @@ SkipStill = Annotated[
     bool, typer.Option("--skip-still/--no-skip-still", help="Let the model rest while nothing moves.")
 ]
 RefinerOption = Annotated[
-    Literal["guided", "upscale", "closed-form"],
+    Literal["guided", "upscale", "closed-form", "knn"],
     typer.Option("--refine", help="How the mask comes to full size: along edges, plainly, or by slow exact matting."),
 ]
 PeopleOption = Annotated[

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from rtmatte.errors import SettingsError
 from rtmatte.refine.closed_form import ClosedForm
 from rtmatte.refine.guided import GuidedFilter
+from rtmatte.refine.knn import KnnMatting
 from rtmatte.refine.refiner import Refiner
 from rtmatte.refine.upscale import Upscale
 
 REFINERS: Mapping[str, Callable[[], Refiner]] = MappingProxyType(
-    {"upscale": Upscale, "guided": GuidedFilter, "closed-form": ClosedForm}
+    {"upscale": Upscale, "guided": GuidedFilter, "closed-form": ClosedForm, "knn": KnnMatting}
 )
 
 
