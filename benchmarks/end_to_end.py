@@ -8,6 +8,10 @@ all through the next. Whole-job fps is told over two speeds:
 slowest stage  alone. Where it leaves no core idle, as a net on all cores does, 1 can't be reached: the same cores have
                to do the others' work as well.
 bound          the slower of that stage and of all stages' processor time, spread over all cores without a gap.
+
+Twice: with the net on these cores, and with one that answers after --device-ms milliseconds of waiting and leaves the
+cores alone, as a net on a device of its own does; its answers were worked out before. There 1 can be reached, and what
+is missing is what the hand-offs between the threads cost.
 """
 
 from __future__ import annotations
@@ -27,11 +31,14 @@ from typing import Any
 from measuring import keep, spread
 
 import rtmatte
+from rtmatte.frame import F32, Frame
 from rtmatte.machine import usable_cores
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.pool import PicturePool
 from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.offline import clip_stages
+from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
 
 
@@ -77,12 +84,26 @@ class Job:
         sink = rtmatte.VideoFileSink(self.target, source.format, companions_from=self.clip, overwrite=True)
         *stages, encode = clip_stages(self.matter, behind, sink, pool, self.settings, lambda _frame: None)
         for stage in stages:
+            done: list[Any] = []
             with Meter() as meters[stage.name]:
-                items = [stage.work(item) for item in items]
+                run_pipeline(items, "given", [stage, Stage("kept", done.append)], stall_timeout_s=60)
+            items = done
         with Meter() as meters[encode.name], sink:
             for item in items:
                 encode.work(item)
         return meters
+
+
+class Elsewhere(RecordedAlpha):
+    """A net on a device of its own: the cores are free while it works."""
+
+    def __init__(self, alphas: list[F32], seconds: float) -> None:
+        super().__init__(alphas, name="a net elsewhere")
+        self._seconds = seconds
+
+    def estimate(self, frame: Frame) -> F32:
+        time.sleep(self._seconds)
+        return super().estimate(frame)
 
 
 def cut(source: Path | None, target: Path, frame_count: int) -> None:
@@ -130,30 +151,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", default=VideoSettings.model)
     parser.add_argument("--threads", type=int, help="of the model")
+    parser.add_argument("--device-ms", type=float, default=25.0, help="what the net elsewhere takes for a frame")
     parser.add_argument("--background", default="blur")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clip, target = Path(folder, "in.mp4"), Path(folder, "out.mp4")
         cut(options.clip, clip, options.frames)
-        matter = rtmatte.load_matter(options.model, threads=options.threads)
         settings = VideoSettings(model=options.model, background=options.background)
-        job, pool = Job(clip, target, settings, matter), PicturePool()
+        matter = rtmatte.load_matter(options.model, threads=options.threads, side_by_side=True)
         with rtmatte.VideoFileSource(clip) as source:
-            size_wh, frames = source.format.size_wh, len(list(source))
-        job.alone(pool)  # compiles the kernels, allocates the frames
-        rounds = [(job.alone(pool), job.whole()) for _ in range(options.rounds)]
+            size_wh = source.format.size_wh
+            alphas = [matter.estimate(frame).copy() for frame in source]
+        elsewhere = Elsewhere(alphas, options.device_ms / 1e3)
+        jobs = [Job(clip, target, settings, who) for who in (matter, elsewhere)]
+        pool = PicturePool()
+        jobs[0].alone(pool)  # compiles the kernels, allocates the frames
+        rounds = [[(job.alone(pool), job.whole()) for job in jobs] for _ in range(options.rounds)]
+    here, there = ([one[number] for one in rounds] for number in range(2))
     keep(
         options.json,
         {
             "clip": options.clip.name if options.clip else "test pattern",
             "size_wh": list(size_wh),
-            "frames": frames,
+            "frames": len(alphas),
             "rounds": options.rounds,
             "model": options.model,
-            "provider": matter.provider,
             "background": options.background,
-            **figures(rounds, frames),
+            "net_here": {"provider": matter.provider, **figures(here, len(alphas))},
+            "net_elsewhere": {"device_ms": options.device_ms, **figures(there, len(alphas))},
         },
     )
 

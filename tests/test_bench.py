@@ -70,7 +70,9 @@ class Loader:
         self.asked: list[tuple[str, str, int | None]] = []
         self._fail = fail
 
-    def __call__(self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Any) -> Someone:
+    def __call__(
+        self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Any, side_by_side: bool = False
+    ) -> Someone:
         self.asked.append((name, device, threads))
         self._fail(name, device)
         return Someone(name)
@@ -221,6 +223,9 @@ def test_what_bounds_a_run_is_the_busiest_stage() -> None:
     assert of_file.what == "estimate"
     assert of_file.share == pytest.approx(0.8)
     assert of_file.overhead == pytest.approx(1.25)
+    of_two = case_result("u2netp", [20.0, 20.0], {"decode": 3, "estimate": 70, "encode": 40})
+    of_two.used = Used(TINY, "a provider", "x264", frames_at_once=2)
+    assert (of_two.bound().what, of_two.bound().share) == ("encode", pytest.approx(0.8)), "two frames in 70 ms"
     stages = {"decode": 1.0, "estimate": 20.0, "compose": 5.0, "send": 30.0}
     assert case_result("u2netp", [30.0], stages).bound().what == "camera"  # 26 of 33 ms
     busy = case_result("u2netp", [38.0], stages).bound()

@@ -27,16 +27,22 @@ STAGES = ("decode", "estimate", "smooth", "refine", "composite", "encode")
 class Load(Protocol):
     """Makes the model of a case: `load_matter`, or a test's own."""
 
-    def __call__(self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Fraction) -> Matter: ...
+    def __call__(
+        self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Fraction, side_by_side: bool = False
+    ) -> Matter: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a case really ran with, as read back: `output` is the encoder or the device."""
+    """What a case really ran with, as read back: `output` is the encoder or the device.
+
+    `frames_at_once`: so many the model works on at the same time.
+    """
 
     size_wh: tuple[int, int]
     provider: str
     output: str
+    frames_at_once: int = 1
 
 
 class _EnoughMeasured(Exception):
@@ -88,9 +94,10 @@ def run_clip(
                     device=case.device,
                     threads=case.threads,
                     sample_aspect_ratio=frames.format.sample_aspect_ratio,
+                    side_by_side=True,
                 )
-                used = Used(frames.format.size_wh, matter.provider, sink.encoder)
                 stages = clip_stages(matter, behind, sink, pool, settings, encoded)
+                used = Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once)
                 run_pipeline(
                     frames,
                     STAGES[0],
@@ -110,7 +117,7 @@ def _timed(stage: Stage, recorder: Recorder) -> Stage:
         recorder.stage(stage.name, begin, recorder.clock())
         return result
 
-    return Stage(stage.name, work)
+    return replace(stage, work=work)
 
 
 class _Loop:

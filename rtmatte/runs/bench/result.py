@@ -104,6 +104,8 @@ class CaseResult:
         """The stage that is busy for the largest share of the time between two frames."""
         interval_s = sum(one.measured.seconds for one in self.rounds) / sum(one.measured.frames for one in self.rounds)
         shares = {name: _mean_ms(times) / 1e3 / interval_s for name, times in self.stages().items()}
+        if self.used is not None and "estimate" in shares:
+            shares["estimate"] /= self.used.frames_at_once
         what = max(shares, key=lambda name: shares[name])
         if "compose" not in shares:
             return Bound(what, shares[what])
