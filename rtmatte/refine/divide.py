@@ -42,6 +42,13 @@ def divide(labels: NDArray[np.int32], kept: F32 | None, dropped: F32 | None) -> 
     return found
 
 
+def covered(labels: NDArray[np.int32], mask: F32 | None) -> NDArray[np.bool_]:
+    """By label: whether the mask, as for `divide`, has most of the piece."""
+    sizes = np.bincount(labels.ravel())
+    inside = np.bincount(labels[_at_size(mask, labels.shape) > 0.5], minlength=sizes.size)
+    return np.asarray(2 * inside > sizes)
+
+
 def _at_size(mask: F32 | None, shape_hw: tuple[int, ...]) -> F32:
     if mask is None:
         return np.zeros(shape_hw, np.float32)
@@ -49,12 +56,15 @@ def _at_size(mask: F32 | None, shape_hw: tuple[int, ...]) -> F32:
 
 
 def _somebody(left: Mask, size: int) -> Mask:
-    """Of what is left of a piece of that size, the parts that are more than a rim of somebody or a thing of theirs."""
+    """Of what is left of a piece of that size, the parts that are more than a rim of somebody or a thing of theirs.
+
+    Parts that only a rim joins are looked at one by one.
+    """
     rim = max(1, round(_RIM * max(left.shape)))
-    core = cv2.erode(left.view(np.uint8), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8), borderValue=1)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(left.view(np.uint8))
-    has_core = np.zeros(len(stats), bool)
-    has_core[parts[core > 0]] = True
-    has_core &= stats[:, cv2.CC_STAT_AREA] >= _SOMEBODY * size
-    has_core[0] = False
-    return np.asarray(has_core[parts])
+    square = np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)
+    thick = cv2.morphologyEx(np.pad(left.view(np.uint8), rim, mode="edge"), cv2.MORPH_OPEN, square)
+    inside = np.ascontiguousarray(thick[rim:-rim, rim:-rim])
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(inside)
+    is_large = stats[:, cv2.CC_STAT_AREA] >= _SOMEBODY * size
+    is_large[0] = False
+    return np.asarray(is_large[parts])

@@ -13,7 +13,7 @@ from rtmatte.errors import SettingsError
 from rtmatte.frame import F32
 from rtmatte.refine.border import Border, Carry, Mask, nearer
 from rtmatte.refine.components import label_pieces
-from rtmatte.refine.divide import divide
+from rtmatte.refine.divide import covered, divide
 
 _SOLID = 0.3
 """Alpha above this tells one piece from another; what is fainter goes with the nearest piece."""
@@ -141,6 +141,8 @@ class Subject:
             labels = _shared_out(labels, self._keep, self._drop)
             sizes = np.bincount(labels.ravel()).astype(np.float64)
             candidates = np.zeros(sizes.size, bool) if self._keep else np.ones(sizes.size, bool)
+            candidates |= covered(labels, self._kept)
+            candidates &= ~covered(labels, self._dropped)
             candidates[_labels_at(labels, self._keep)] = True
             candidates[_labels_at(labels, self._drop)] = False
             all_of_them = bool(self._keep) or self._others_welcome
