@@ -13,11 +13,6 @@ from rtmatte.temporal import kernels
 from rtmatte.temporal.along import Along
 from rtmatte.temporal.motion import Motion
 
-_FINEST_SCALE = 2
-"""Of the flow, as `FlowFilter` has it: at half the small plane's size dtSSD x1e2 of the seven clips is no better (1.26
-both), for 1 ms more a frame and direction."""
-
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A frame's alpha, (h, w) float32, the small luma plane of the whole frame, uint8, and when it is shown."""
@@ -60,7 +55,7 @@ class OneWayMean:
                 raise SettingsError(f"Expected to let go at a difference over 0, got {limit!r}.")
         self._time_constant = time_constant_seconds
         self._limits = float(lets_go_at), float(trusts_up_to)
-        self._along = Along(Motion(_FINEST_SCALE))
+        self._along = Along(Motion())  # at half the small planes' size: clips may take the millisecond
         self._mean, self._weight, self._moved_weight = (np.empty((0, 0), np.float32) for _ in range(3))
         self._luma: U8 = np.empty((0, 0), np.uint8)
         self._seconds: float | None = None
