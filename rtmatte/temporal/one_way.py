@@ -13,6 +13,7 @@ from rtmatte.temporal import kernels
 from rtmatte.temporal.along import Along
 from rtmatte.temporal.motion import Motion
 
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A frame's alpha, (h, w) float32, the small luma plane of the whole frame, uint8, and when it is shown."""
