@@ -48,7 +48,7 @@ _AS_GOOD = 0.01
 
 
 def default_cases() -> list[str]:
-    ours = ["default", "best", "selfie", "selfie@mp4v"]
+    ours = ["default", "default:two_pass=True,clean_plate=True", "best", "selfie", "selfie@mp4v"]
     if "u2netp-int8" in {spec.name for spec in MODELS}:
         ours.append("default:model=u2netp-int8")
     peers = [peer for peer in (*HOMES, "mediapipe@h264") if is_installed(peer.partition("@")[0])]

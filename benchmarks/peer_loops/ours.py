@@ -40,6 +40,8 @@ def job(config: Config, clip: Path, target: Path, matter: Matter) -> rtmatte.Rep
         smoothing_s=config.smoothing_s,
         refiner=config.refiner,
         people=config.people,
+        edge_colors=config.edge_colors,
+        spill=config.spill,
         clean_plate=config.clean_plate,
         two_pass=config.two_pass,
         matter=matter,
@@ -71,7 +73,14 @@ def main() -> None:
         encoders.ENCODERS = (_MP4V,)
     config = named_config(options.config)[1]
     begun = time.perf_counter()
-    matter = rtmatte.load_matter(config.model, threads=config.threads)
+    matter = rtmatte.load_matter(
+        config.model,
+        threads=config.threads,
+        focus=config.focus,
+        both_ways=config.both_ways,
+        skip_still=config.skip_still,
+        side_by_side=True,
+    )
     warm_up(config, options.clip, options.target, matter)
     started = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_SELF)
