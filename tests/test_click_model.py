@@ -94,7 +94,7 @@ class Scripted:
     def reset(self) -> None:
         pass
 
-    def estimate_each(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
+    def estimate_wholes(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
         self.frames.append(frame.index)
         self.asked += [(tuple(keep), tuple(drop)) for keep, drop in prompts]
         return [self._mask(keep) for keep, _ in prompts]

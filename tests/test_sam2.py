@@ -60,6 +60,21 @@ def test_of_masks_that_are_about_as_good_the_larger_one_is_taken() -> None:
         assert (float(alpha[:, 200:].mean()) > 0.99) == wants_bright
 
 
+def test_wholes_are_the_largest_masks_and_the_encoder_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sam, picture, runs = matter(), two_halves(), []
+    picture[:, 80:120] = 20  # most of it is dark
+    features = Sam2._features
+    monkeypatch.setattr(Sam2, "_features", lambda self, frame: runs.append(1) or features(self, frame))
+    found = sam.estimate_wholes(at(picture), [([(0.9, 0.5)], []), ([(0.1, 0.5)], [(0.8, 0.5)])])
+    assert [float(alpha[:, 200:].mean()) < 0.01 < 0.99 < float(alpha[:, :180].mean()) for alpha in found] == [
+        True,
+        True,
+    ]
+    assert len(runs) == 1
+    with pytest.raises(SettingsError, match="got none"):
+        sam.estimate_wholes(at(picture), [([], [(0.5, 0.5)])])
+
+
 def test_without_a_point_it_is_told_what_is_missing() -> None:
     for act in (lambda: matter().estimate(at(two_halves())), lambda: matter().prompt([], [(0.5, 0.5)])):
         with pytest.raises(SettingsError, match="expected a point to keep, got none") as caught:

@@ -45,6 +45,6 @@ class Prompted(Matter, Protocol):
         """Points on what is wanted of the pictures to come, and on what isn't."""
         ...
 
-    def estimate_each(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
-        """Alpha of one frame for each of several pairs of points, as for `prompt`: new arrays."""
+    def estimate_wholes(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
+        """For each of several pairs of points, as for `prompt`, alpha of all that they are a part of: new arrays."""
         ...

@@ -75,22 +75,27 @@ class Sam2:
             SettingsError: nothing was clicked.
             ModelOutputError: a network failed, or gave a value that is not finite, or other masks than expected.
         """
-        return self.estimate_each(frame, [(self._keep, self._drop)])[0]
+        self.prompt(self._keep, self._drop)
+        return self._best(*self._masks(self._features(frame)), as_good=_AS_GOOD)
 
-    def estimate_each(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
-        """As `estimate`, for each of several prompts; the encoder runs but once. The last prompt stays."""
+    def estimate_wholes(self, frame: Frame, prompts: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> list[F32]:
+        """As `estimate`, for each of several prompts, but always the largest mask: the person whose face was clicked.
+
+        The encoder runs but once. The last prompt stays.
+        """
         features, found = None, []
         for keep, drop in prompts:
             self.prompt(keep, drop)
             features = features or self._features(frame)
-            found.append(self._best(*self._masks(features)))
+            found.append(self._best(*self._masks(features), as_good=math.inf))
         return found
 
-    def _best(self, masks: NDArray[Any], scores: NDArray[Any]) -> F32:
+    def _best(self, masks: NDArray[Any], scores: NDArray[Any], *, as_good: float) -> F32:
+        """The largest of the masks whose scores are within `as_good` of the best one's."""
         if masks.ndim != 4 or scores.shape != masks.shape[:2] or not masks.size:
             raise ModelOutputError(f"{self.name}: expected masks and their scores, got {masks.shape}, {scores.shape}")
         sizes = np.count_nonzero(masks[0] > 0, axis=(1, 2))
-        logits = masks[0, int(np.argmax(np.where(scores[0] >= scores[0].max() - _AS_GOOD, sizes, -1)))]
+        logits = masks[0, int(np.argmax(np.where(scores[0] >= scores[0].max() - as_good, sizes, -1)))]
         if not math.isfinite(float(logits.sum(dtype=np.float64))):
             raise ModelOutputError(f"{self.name} on {self.provider}: expected finite values, got NaN or infinity")
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)

@@ -61,7 +61,7 @@ def _masks(
     one person tell more of them.
     """
     asked = [_prompts(keep, drop), _prompts(drop, keep)]
-    found = iter(matter.estimate_each(frame, [prompt for prompts in asked for prompt in prompts]))
+    found = iter(matter.estimate_wholes(frame, [prompt for prompts in asked for prompt in prompts]))
     kept, dropped = ([next(found) for _ in prompts] for prompts in asked)
     return _all_of(kept), _all_of(dropped)
 
