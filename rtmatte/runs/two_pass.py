@@ -7,7 +7,7 @@ second:    as runs/offline.py has it, with a matter that gives the remembered al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
-from rtmatte.temporal.one_way import OneWayMean, both_sides
+from rtmatte.temporal.one_way import Moment, OneWayMean, Said, both_sides
 from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
 
 
@@ -66,13 +66,21 @@ class FirstPass:
         moments = self.moments
         mean = OneWayMean(self._settings.smoothing_s)
 
-        def gather(index: int) -> int:
-            if index + 1 < len(moments) and moments.cuts[index + 1]:
-                mean.reset()
-            self.future.append(mean.pass_by(moments.moment(index)))
-            return index
+        def recall() -> Iterator[tuple[Moment, bool]]:
+            later_begins = False
+            for index in reversed(range(len(moments))):
+                yield moments.moment(index), later_begins
+                later_begins = bool(moments.cuts[index])
 
-        self._run(reversed(range(len(moments))), "recall", [Stage("gather", gather)], on_progress)
+        def gather(recalled: tuple[Moment, bool]) -> Said:
+            moment, another_shot = recalled
+            if another_shot:
+                mean.reset()
+            said = mean.pass_by(moment)
+            return Said(said.mean.copy(), said.weight.copy())
+
+        stages = [Stage("gather", gather), Stage("remember", self.future.append)]
+        self._run(recall(), "recall", stages, on_progress)
 
     def _run(self, source: Iterable[Any], name: str, stages: list[Stage], on_progress: Callable[[int], None]) -> None:
         run_pipeline(source, name, stages, stall_timeout_s=self._settings.stall_timeout_s, on_progress=on_progress)
