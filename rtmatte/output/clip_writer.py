@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from rtmatte.errors import OutputWriteError, UnsupportedOutputError
 from rtmatte.frame import VideoFormat
+from rtmatte.machine import usable_cores
 from rtmatte.output.companions import Companions
 from rtmatte.output.encoders import EncoderRow
 from rtmatte.output.packets import PacketReader, PacketWriter, joined_decoding_times
@@ -33,7 +34,7 @@ class ClipWriter:
     """Encodes frames with one encoder and muxes them, with exactly the time stamps they come with.
 
     `size_wh` is the coded size. Of `companions_from` (the input file, or None) all that isn't video is carried over.
-    `threads`: of the encoder, where it can be told; None: its own choice. With `packets`, encoded packets go there, as
+    `threads`: of the encoder, where it can be told; None: as its row says. With `packets`, encoded packets go there, as
     a part of a clip that another writer of the same encoder appends, and no file is published.
     All calls come from one thread, but for `publish` and `discard`, which end it.
 
@@ -165,8 +166,9 @@ class ClipWriter:
         stream = self._container.add_stream(encoder.name, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
-        if self._threads is not None:
-            context.thread_count = self._threads
+        threads = self._threads or encoder.threads(usable_cores())
+        if threads is not None:
+            context.thread_count = threads
         context.width, context.height = size_wh
         context.pix_fmt = encoder.pix_fmt
         context.time_base = stream.time_base = self.time_base

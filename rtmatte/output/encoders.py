@@ -36,6 +36,7 @@ class EncoderRow:
     """One FFmpeg encoder and how a quality from 1 to 100 becomes its own options.
 
     `even_only`: it refuses odd widths and heights. `hardware`: every build lists it, few machines can open it.
+    `threads`: how many it gets on a machine of so many cores; None: as many as it likes.
     """
 
     name: str
@@ -45,6 +46,16 @@ class EncoderRow:
     alpha: bool = False
     hardware: bool = False
     even_only: bool = False
+    threads: Callable[[int], int | None] = lambda _cores: None
+
+
+_MANY_CORES = 8
+
+
+def _half_the_cores(cores: int) -> int | None:
+    """The net is busy beside it. x264 by itself takes three threads on two cores, and 11 ms of the processor for a 720p
+    frame instead of 8.8 with one thread, for 3 % more bytes. On larger machines it may choose."""
+    return max(1, cores // 2) if cores <= _MANY_CORES else None
 
 
 def _rate_factor(at_70: int, quality: int) -> str:
@@ -100,7 +111,7 @@ ENCODERS: tuple[EncoderRow, ...] = (
     EncoderRow("h264_videotoolbox", "h264", "yuv420p", _video_toolbox, hardware=True, even_only=True),
     EncoderRow("h264_qsv", "h264", "nv12", _quick_sync, hardware=True, even_only=True),
     EncoderRow("h264_amf", "h264", "yuv420p", _amf, hardware=True, even_only=True),
-    EncoderRow("libx264", "h264", "yuv420p", _x264, even_only=True),
+    EncoderRow("libx264", "h264", "yuv420p", _x264, even_only=True, threads=_half_the_cores),
     EncoderRow("hevc_nvenc", "hevc", "yuv420p", _nvenc, hardware=True, even_only=True),
     EncoderRow("hevc_videotoolbox", "hevc", "yuv420p", _video_toolbox, hardware=True, even_only=True),
     EncoderRow("hevc_qsv", "hevc", "nv12", _quick_sync, hardware=True, even_only=True),
