@@ -21,7 +21,7 @@ _STEPS = 4
 class RememberedMoments:
     """Alpha and small luma of each frame.
 
-    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 13 KB of 256x192 each.
+    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 7 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class RememberedMoments:
 class RememberedFuture:
     """What the frames after each frame say of it: written from the clip's end to its beginning, read in any order.
 
-    Means are rounded to 255 steps, weights to quarters of a frame's: together about 8 KB of 256x192 each.
+    Means are rounded to 255 steps, weights to quarters of a frame's: together about 9 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:
