@@ -63,8 +63,13 @@ def _rate_factor(at_70: int, quality: int) -> str:
     return str(max(1, round(at_70 + (70 - quality) / 3)))
 
 
+_X264_SEARCH = "subme=1:me=dia"
+"""Less search than `veryfast` does: on three composites 31 to 42 % less processor time for 2 to 10 % more bytes, and the
+same PSNR within 0.1 dB."""
+
+
 def _x264(quality: int) -> dict[str, str]:
-    return {"preset": "veryfast", "crf": _rate_factor(20, quality)}
+    return {"preset": "veryfast", "crf": _rate_factor(20, quality), "x264-params": _X264_SEARCH}
 
 
 def _x265(quality: int) -> dict[str, str]:

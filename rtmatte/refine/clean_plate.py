@@ -31,6 +31,8 @@ _DIFFERS = 4.0
 _LEAST_DIFFERENCE = 6.0
 _NOISE_RANGE = (1.0, 6.0)
 _LEAST_CHECKED = 0.05
+_EVERY = np.s_[::2, ::2]
+"""Enough cells to tell the noise and another room by."""
 _EQUALS = 2.5
 """In units of the noise, the root mean square of 5x5 cells."""
 _CLUTTER_S = 1.0
@@ -84,6 +86,21 @@ class CleanPlate:
 
     def correct(self, frame: Frame, alpha: F32) -> None:
         """Corrects (h, w) float32 alpha of the frame in place, and learns from both."""
+        b, elapsed = self._compare(frame, alpha)
+        if b.any_known:
+            kernels.raise_what_stands_out(b.squared, b.known, self._noise, _HINT, *_STANDS_OUT, _RAISED_BY, alpha)
+            self._settle(b, alpha)
+            if self._clutter:
+                limit = (_EQUALS * self._noise) ** 2
+                kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
+        self._learn(b, elapsed)
+
+    def learn(self, frame: Frame, alpha: F32) -> None:
+        """Learns from (h, w) float32 alpha of the frame, and leaves it as it is."""
+        self._learn(*self._compare(frame, alpha))
+
+    def _compare(self, frame: Frame, alpha: F32) -> tuple[_Buffers, float]:
+        """How far the frame is from the plate, and the seconds since the last one."""
         seconds = float(frame.pts_seconds)
         elapsed = seconds - self._last_s
         self._last_s = seconds
@@ -99,21 +116,22 @@ class CleanPlate:
         np.multiply(b.known_s, 1 / _KNOWN_S, out=b.known)
         np.floor(b.known, out=b.known)
         np.minimum(b.known, 1, out=b.known)
-        if b.known.any():
+        b.any_known = bool(b.known.any())
+        if b.any_known:
             cv2.blur(b.squared, (5, 5), dst=b.squared)
-            kernels.raise_what_stands_out(b.squared, b.known, self._noise, _HINT, *_STANDS_OUT, _RAISED_BY, alpha)
-            self._settle(b, alpha)
-            if self._clutter:
-                limit = (_EQUALS * self._noise) ** 2
-                kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
+        return b, elapsed
+
+    def _learn(self, b: _Buffers, elapsed: float) -> None:
+        if b.any_known:
             limit = (_STANDS_OUT[0] * self._noise) ** 2
             kernels.hold_back(b.squared, b.known, limit, b.stands_s, elapsed, _STANDS_S, b.nearby)
         kernels.learn(b.planes, b.nearby, _BACKGROUND, b.plate, b.known_s, elapsed, _MEMORY_S)
 
     def _check_camera(self, b: _Buffers) -> None:
         """Measures the noise where the room shows, or forgets all where it is another room."""
-        distances = np.sqrt(b.squared[(b.nearby < _BACKGROUND) & (b.known_s > 0)])
-        if distances.size < _LEAST_CHECKED * b.squared.size:
+        squared, nearby, known_s = b.squared[_EVERY], b.nearby[_EVERY], b.known_s[_EVERY]
+        distances = np.sqrt(squared[(nearby < _BACKGROUND) & (known_s > 0)])
+        if distances.size < _LEAST_CHECKED * squared.size:
             return
         if float((distances > max(_LEAST_DIFFERENCE, _DIFFERS * self._noise)).mean()) > _MOVED:
             b.known_s.fill(0)
@@ -147,6 +165,7 @@ class _Buffers:
         self.known_s, self.matched_s, self.stands_s = (_zeros(shape_hw) for _ in range(3))
         self.known, self.squared, self.nearby = (_zeros(shape_hw) for _ in range(3))
         self.band = _zeros(shape_hw)
+        self.any_known = False
 
     def shrink(self, picture: Picture) -> None:
         """Y, U, V of a picture into `planes`."""

@@ -52,7 +52,7 @@ class FirstPass:
             if self.plate is not None:
                 if matted.cut:
                     self.plate.reset()
-                self.plate.correct(frame, matted.alpha)
+                self.plate.learn(frame, matted.alpha)
             chain.give_back(matted)
             pool.release(frame.picture)
 
