@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 
+from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import ModelOutputError, OutputWriteError, SettingsError
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
+from rtmatte.pool import PicturePool
 from rtmatte.runs.offline import Progress, process_video
 from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import VideoSettings
 from rtmatte.temporal.one_way import Moment, OneWayMean, Said, both_sides
 from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
 from tests import clips
-from tests.frames import noise_picture, planes
+from tests.frames import flat_picture, noise_picture, planes
 
 SHAPE = (24, 32)
 LUMA = planes(noise_picture("i420", (64, 48)))[0]
@@ -260,3 +264,71 @@ def test_a_fine_matter_gives_its_own_alpha_in_the_second_pass_too(tmp_path: Path
     with VideoFileSource(tmp_path / "b.mkv") as matte:
         means = [float(planes(written.picture)[0].mean()) for written in matte]
     assert means == pytest.approx([25.5 * n for n in range(6)], abs=2)
+
+
+def test_a_disk_that_is_really_full_is_told_as_such(tmp_path: Path) -> None:
+    """In a process that may not write more than a few KB into a file."""
+    script = """
+import resource, signal
+from contextlib import closing
+import numpy as np
+from rtmatte.errors import OutputWriteError
+from rtmatte.temporal.spool import Spool
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    with closing(Spool(1)) as spool:
+        for _ in range(10):
+            spool.append(bytes(900))
+except OutputWriteError as error:
+    print("told:", error)
+"""
+    pytest.importorskip("resource", reason="limits of a process are Unix's")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("told:"), done.stderr
+
+
+def test_long_smoothing_at_high_rates_does_not_trail() -> None:
+    """The weights of 5 s at 60 fps go beyond what can be kept of them."""
+    step = [0.3] * 150 + [0.5] * 150
+    settings = VideoSettings(two_pass=True, smoothing_s=5)
+    with closing(FirstPass(RecordedAlpha([], name="net"), settings)) as first:
+        for index, value in enumerate(step):
+            first.moments.append(np.full((4, 6), value, np.float32), LUMA, index / 60, cut=False)
+        first.go_back(lambda _frames: None)
+        look = first.second_matter()
+        got = [float(look.estimate(frame(index)).mean()) for index in range(len(step))]
+    assert abs(int(np.searchsorted(got, 0.4)) - 150) <= 2
+
+
+def test_what_one_shot_taught_of_a_room_is_not_used_in_another() -> None:
+    settings = VideoSettings(two_pass=True, clean_plate=True)
+    frames = [
+        Frame(flat_picture("i420", (64, 48), (40 if index < 20 else 200, 128, 128)), index, Fraction(1, 25), index)
+        for index in range(40)
+    ]
+    matter = RecordedAlpha([np.zeros((24, 32), np.float32)] * 40)
+    for shots, clip in ((1, frames[:20]), (2, frames)):
+        with closing(FirstPass(matter, settings)) as first:
+            first.run(cast(Source, clip), PicturePool(), lambda _frames: None)
+            assert list(first.moments.cuts).count(1) == shots - 1
+            assert (first.plate is not None) == (shots == 1)
+
+
+def test_a_fine_matter_without_a_room_to_learn_goes_through_the_clip_once(tmp_path: Path) -> None:
+    class Fine(RecordedAlpha):
+        fine = True
+
+    source = clips.plain(tmp_path / "a.mp4", frame_count=6)
+    with VideoFileSource(source) as clip:
+        shape_hw = clip.format.size_wh[::-1]
+    passes: set[tuple[int, int]] = set()
+    process_video(
+        source,
+        tmp_path / "b.mkv",
+        matte=True,
+        matter=Fine([np.full(shape_hw, n / 10, np.float32) for n in range(6)]),
+        two_pass=True,
+        on_progress=lambda progress: passes.add((progress.number, progress.passes)),
+    )
+    assert passes == {(1, 1)}

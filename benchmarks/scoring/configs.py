@@ -126,8 +126,9 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
         if config.two_pass:
             seen = stack.enter_context(closing(FirstPass(matter, settings)))
             pool = PicturePool()
-            with VideoFileSource(clip, pool=pool) as first:
-                seen.run(first, pool, lambda _frames: None)
+            if seen.has_use:
+                with VideoFileSource(clip, pool=pool) as first:
+                    seen.run(first, pool, lambda _frames: None)
             if seen.goes_back:
                 seen.go_back(lambda _frames: None)
             matter, learnt = seen.second_matter(), seen.plate

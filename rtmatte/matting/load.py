@@ -69,15 +69,19 @@ def load_matter(
     else:
         row = find_model(str(name))
         net, label, data = row.net, row.name, read_verified(row)
-    if side_by_side and net.family == "image" and focus == "whole" and device in ("auto", "cpu"):
-        threads = threads or default_threads()
-        at_once = min(threads, _MOST_AT_ONCE)
-        session = OnnxSession(data, device=device, threads=threads // at_once)
-        if session.on_cpu and at_once > 1:
-            twins = [session, *(session.twin() for _ in range(at_once - 1))]
-            each = (matter_for(net, one, name=label, sample_aspect_ratio=sample_aspect_ratio) for one in twins)
-            return SideBySide([Mirrored(one) if both_ways else one for one in each], skip_still=skip_still)
-    session = OnnxSession(data, device=device, threads=threads)
+    all_threads = threads or default_threads()
+    at_once = min(all_threads, _MOST_AT_ONCE)
+    if not side_by_side or net.family != "image" or focus != "whole" or device not in ("auto", "cpu"):
+        at_once = 1
+    # Twins share the session's threads, of which each caller is one.
+    session = OnnxSession(data, device=device, threads=all_threads - at_once + 1)
+    if at_once > 1 and session.on_cpu:
+        twins = [session, *(session.twin() for _ in range(at_once - 1))]
+        each = (matter_for(net, one, name=label, sample_aspect_ratio=sample_aspect_ratio) for one in twins)
+        matters = [Mirrored(one) if both_ways else one for one in each]
+        return SideBySide(matters, skip_still=skip_still, threads=all_threads)
+    if at_once > 1 and session.on_cores:
+        session = OnnxSession(data, device=device, threads=all_threads)
     matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
     both_ways = both_ways and net.family == "image"
     if both_ways:

@@ -128,11 +128,12 @@ class OnnxSession:
     """A model on one device. Used from one thread; releases the GIL while it runs.
 
     `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `on_cpu` whether that
-    is onnxruntime's own provider for processors.
+    is onnxruntime's own provider for processors, `on_cores` whether it is one that takes threads at all.
     """
 
     provider: str
     on_cpu: bool
+    on_cores: bool
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
@@ -156,8 +157,8 @@ class OnnxSession:
         self._reason = opened.reason
         used = self._session.get_providers()[0]
         self.on_cpu = used == CPU
-        on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")
-        self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if on_cores else used
+        self.on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")
+        self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if self.on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}
         self._ordinary = host_run(self._session)

@@ -36,8 +36,9 @@ class SideBySide:
     `ask` is called for frames in order, from one thread at a time; `answer` for each question, from any thread.
     """
 
-    def __init__(self, matters: Sequence[Matter], *, skip_still: bool = False) -> None:
-        """With `skip_still`, frames in which nothing has moved share an alpha, as with `SkipsStill`.
+    def __init__(self, matters: Sequence[Matter], *, skip_still: bool = False, threads: int | None = None) -> None:
+        """With `skip_still`, frames in which nothing has moved share an alpha, as with `SkipsStill`. `threads`: of all
+        matters together, for whoever reads `provider`; by default one each.
 
         Raises: `SettingsError` for none.
         """
@@ -45,7 +46,8 @@ class SideBySide:
             raise SettingsError("expected one matter at least, got none")
         self.name = matters[0].name
         self.frames_at_once = len(matters)
-        self.provider = f"{matters[0].provider} for each of {self.frames_at_once} frames at once"
+        device = matters[0].provider.partition(",")[0]
+        self.provider = f"{device}, {threads or len(matters)} threads, {self.frames_at_once} frames at once"
         self._stillness = Stillness() if skip_still else None
         self._matters = tuple(matters)
         self._free: SimpleQueue[Matter] = SimpleQueue()

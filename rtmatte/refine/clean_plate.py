@@ -91,13 +91,20 @@ class CleanPlate:
             kernels.raise_what_stands_out(b.squared, b.known, self._noise, _HINT, *_STANDS_OUT, _RAISED_BY, alpha)
             self._settle(b, alpha)
             if self._clutter:
-                limit = (_EQUALS * self._noise) ** 2
-                kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
+                self._drop_clutter(b, elapsed, alpha)
         self._learn(b, elapsed)
 
     def learn(self, frame: Frame, alpha: F32) -> None:
         """Learns from (h, w) float32 alpha of the frame, and leaves it as it is."""
-        self._learn(*self._compare(frame, alpha))
+        b, elapsed = self._compare(frame, alpha)
+        if b.any_known and self._clutter:
+            np.copyto(b.band, alpha)
+            self._drop_clutter(b, elapsed, b.band)
+        self._learn(b, elapsed)
+
+    def _drop_clutter(self, b: _Buffers, elapsed: float, alpha: F32) -> None:
+        limit = (_EQUALS * self._noise) ** 2
+        kernels.drop_clutter(b.squared, b.known, limit, b.matched_s, elapsed, _CLUTTER_S, alpha)
 
     def _compare(self, frame: Frame, alpha: F32) -> tuple[_Buffers, float]:
         """How far the frame is from the plate, and the seconds since the last one."""

@@ -97,8 +97,10 @@ class Subject:
         if self._clicks_hold:
             self._refuse_clicks_on_nothing(labels, sizes)
         if sizes.size == 1:
+            self._border.forget()
             return
         if self._wanted is None or self._wanted.shape != alpha.shape or self._is_lost(labels, seconds):
+            self._border.forget()
             wanted, unwanted = self._choose(labels, sizes)
         else:
             if not self._is_recent(self._unwanted_seen_s, seconds):

@@ -160,15 +160,16 @@ def process_video(
         learnt, tell = None, _Teller(clip, 1, on_progress)
         if settings.two_pass:
             seen = stack.enter_context(closing(FirstPass(matter, settings)))
-            tell = _Teller(clip, 2 + seen.goes_back, on_progress)
-            with VideoFileSource(source, pool=pool) as first:
-                seen.run(first, pool, tell)
-            if seen.goes_back:
+            tell = _Teller(clip, 1 + seen.has_use + seen.goes_back, on_progress)
+            if seen.has_use:
+                with VideoFileSource(source, pool=pool) as first:
+                    seen.run(first, pool, tell)
                 tell.next_pass()
+            if seen.goes_back:
                 seen.go_back(tell)
+                tell.next_pass()
             matter, learnt = seen.second_matter(), seen.plate
             settings = replace(settings, smoothing_s=0)
-            tell.next_pass()
         stages, frames = _run(clip, matter, behind, sink, pool, settings, learnt, subject, tell)
     seconds = time.monotonic() - begun
     return Report(

@@ -33,7 +33,8 @@ class Stage:
     """A named function from one item to the next; it runs in a thread of its own, or in `at_once` threads.
 
     `take`, if there is one, is called with each item before `work`, which gets what it returns: in order, one item at a
-    time, whatever works on others meanwhile. It should be short; its time isn't counted.
+    time, whatever works on others meanwhile. It should be short; its time isn't counted. A stage's times are those of
+    an item, of which it works on `at_once` at a time.
     """
 
     name: str
@@ -64,6 +65,11 @@ class _Worker:
             self.error = error
         finally:
             self._ended.set()
+
+    def is_busy_for(self, seconds: float) -> bool:
+        """Whether one call of the stage takes longer than that already."""
+        busy_since = self.busy_since
+        return busy_since is not None and time.monotonic() - busy_since > seconds
 
     def timed(self, produce: Callable[[], Any]) -> Any:
         """Calls `produce` as this stage's work: timed, and visible to the watch."""
@@ -165,8 +171,8 @@ def time_pipeline(
     `on_progress` is called about ten times a second, from the calling thread, with the number of finished items.
 
     Raises: the first error of any stage, as it was; `StageStalledError` if one call of a stage (or one item of the
-    source) takes longer than `stall_timeout_s`. In every case all threads have ended before it raises, except one that
-    hangs in foreign code.
+    source) takes longer than `stall_timeout_s`. In every case all threads have ended before it raises, except those
+    of a stage that hangs in foreign code.
     """
     ended = Event()
     channels: list[Channel[Any]] = [Channel(_CHANNEL_CAPACITY) for _ in stages]
@@ -186,10 +192,11 @@ def time_pipeline(
             channel.cancel()
         for crew in crews:
             crew.cancel()
+        # A stage that hangs in foreign code can't be stopped from outside; it is left to the process's end, and with it
+        # those of its threads that wait for the one that hangs.
+        hanging = {worker.name for worker in workers if worker.is_busy_for(stall_timeout_s)}
         for worker in workers:
-            # A stage that hangs in foreign code can't be stopped from outside; it is left to the process's end.
-            hangs = worker.busy_since is not None and time.monotonic() - worker.busy_since > stall_timeout_s
-            worker.thread.join(0 if hangs else _JOIN_TIMEOUT_S)
+            worker.thread.join(0 if worker.name in hanging and worker.busy_since is not None else _JOIN_TIMEOUT_S)
     times: dict[str, LatencyHistogram] = {}
     for worker in workers:
         times[worker.name] = times[worker.name] + worker.times if worker.name in times else worker.times
@@ -207,10 +214,10 @@ def _watch(
         for worker in workers:
             if worker.error is not None:
                 raise worker.error
-            busy_since = worker.busy_since
-            if busy_since is not None and time.monotonic() - busy_since > stall_timeout_s:
+            if worker.is_busy_for(stall_timeout_s):
+                done = sum(other.done for other in workers if other.name == worker.name)
                 raise StageStalledError(
-                    f"The {worker.name} stage made no progress for {stall_timeout_s:g} s after {worker.done} frames.",
+                    f"The {worker.name} stage made no progress for {stall_timeout_s:g} s after {done} frames.",
                     hint="If the machine or the disk is just slow, allow more with --stall-timeout SECONDS.",
                 )
         if on_progress is not None:

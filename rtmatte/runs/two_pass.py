@@ -29,13 +29,15 @@ from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
 class FirstPass:
     """What is found out about a clip before its frames are made: `moments`, their `future`, and the room.
 
-    `plate` is None where that wasn't to be learnt. A fine matter is calm by itself: of its alphas nothing is kept.
+    `plate` is None where that wasn't to be learnt, and for clips of several shots: one room is of no use to another. A
+    fine matter is calm by itself: of its alphas nothing is kept. `has_use`: there is anything to be found out.
     """
 
     def __init__(self, matter: Matter, settings: VideoSettings) -> None:
         self.moments, self.future = RememberedMoments(), RememberedFuture()
         self.plate = CleanPlate() if settings.clean_plate and settings.plate is None else None
         self.goes_back = not is_fine(matter) and settings.smoothing_s > 0
+        self.has_use = not is_fine(matter) or self.plate is not None
         self._matter, self._settings = matter, settings
 
     def run(self, clip: Source, pool: PicturePool, on_progress: Callable[[int], None]) -> None:
@@ -49,9 +51,9 @@ class FirstPass:
             luma, frame = chain.find_cut(matted), matted.frame
             if not is_fine(self._matter):
                 self.moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
+            if matted.cut:
+                self.plate = None
             if self.plate is not None:
-                if matted.cut:
-                    self.plate.reset()
                 self.plate.learn(frame, matted.alpha)
             chain.give_back(matted)
             pool.release(frame.picture)

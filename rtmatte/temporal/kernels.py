@@ -10,6 +10,9 @@ from numba import njit
 
 from rtmatte.frame import F32
 
+_MOST_WEIGHT = 63.0
+"""What `RememberedFuture` can keep; past and future have to be cut alike, or the mean trails."""
+
 
 @njit(nogil=True, cache=True)
 def follow(state: F32, alpha: F32, difference: F32, weight: float, lets_go_at: float) -> None:
@@ -56,11 +59,13 @@ def pass_by(
     mean: F32,
     weight: F32,
 ) -> None:
-    """Multiplies `moved_weight` by share·t; `mean` and `weight` become those of alpha and moved together; (h, w) all.
+    """Multiplies `moved_weight` by share·t, up to 63; `mean` and `weight` become those of alpha and moved together.
 
+    All are (h, w), of one shape.
     t is that of `follow_moved`; alpha's own weight is 1.
     """
     one, zero, most = np.float32(1), np.float32(0), np.float32(share)
+    limit = np.float32(_MOST_WEIGHT)
     scale_d, scale_r = np.float32(1 / lets_go_at), np.float32(1 / trusts_up_to)
     for y in range(alpha.shape[0]):
         a, m, n, d, r, mean_row, weight_row = (
@@ -72,6 +77,7 @@ def pass_by(
             agrees = agrees if agrees > zero else zero
             explained = explained if explained > zero else zero
             trusted = n[x] * most * agrees * explained * explained
+            trusted = trusted if trusted < limit else limit
             n[x] = trusted
             both = one + trusted
             weight_row[x] = both

@@ -15,7 +15,7 @@ class Spool:
 
     def __init__(self, parts: int) -> None:
         self._parts = parts
-        self._file = tempfile.TemporaryFile(prefix="rtmatte-")  # noqa: SIM115 - closed by `close`
+        self._file = tempfile.TemporaryFile(prefix="rtmatte-", buffering=0)  # noqa: SIM115 - closed by `close`
         self._ends = array("q", [0])
 
     def __len__(self) -> int:
@@ -25,8 +25,9 @@ class Spool:
         """Raises: `OutputWriteError` if the disk for temporary files is full."""
         try:
             self._file.seek(self._ends[-1])
-            self._file.write(b"".join(parts))
-            self._file.flush()
+            rest = memoryview(b"".join(parts))
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise OutputWriteError(
                 f"The mattes of the first pass can't be kept in {tempfile.gettempdir()}: {error}.",

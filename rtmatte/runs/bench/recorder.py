@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from rtmatte.machine import usable_cores
 from rtmatte.stats import LatencyHistogram
@@ -34,7 +35,7 @@ class Measured:
 
 
 class Recorder:
-    """Is told what happens, each stage from its own thread, frames out from one thread.
+    """Is told what happens, each stage from its own threads, frames out from one thread.
 
     The warm-up ends with the eighth frame out, or 1.5 s after the first one, whichever is sooner: by then buffers are
     allocated and the hand-offs between the stages filled. Measuring ends with the first frame out after `seconds`.
@@ -53,6 +54,7 @@ class Recorder:
         self._used = used
         self._seconds = seconds
         self._stages = {stage: LatencyHistogram() for stage in stages}
+        self._adding = Lock()  # several threads may work for one stage
         self._latency = LatencyHistogram()
         self._begun = clock()
         self._entered: dict[int, float] = {}
@@ -64,7 +66,8 @@ class Recorder:
     def stage(self, name: str, begin: float, end: float) -> None:
         """A stage worked on a frame from `begin` to `end`, in seconds of `clock`."""
         if self._measuring:
-            self._stages[name].add(end - begin)
+            with self._adding:
+                self._stages[name].add(end - begin)
 
     def entered(self, frame: int, at: float) -> None:
         """A frame, known by a number, began its way at that moment."""
