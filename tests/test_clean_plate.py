@@ -212,3 +212,23 @@ def test_what_the_net_does_not_see_is_learnt_only_after_a_while(seconds: float, 
     plate.correct(at(shot("i420", behind, truth, 2.0, 99), 1000 + round(1000 * seconds)), faint)
     raised = faint[small(truth) == 1].min() > 0.5
     assert raised is not learnt
+
+
+@pytest.mark.parametrize("kind", ["i420", "bgr"])
+def test_learning_leaves_alpha_alone_and_knows_what_correcting_knows(kind: str) -> None:
+    """What the net takes for somebody, though it equals the room, fades out at once where that was learnt."""
+    behind, learning, correcting = room(kind), CleanPlate(), CleanPlate()
+    clutter = np.zeros((96, 160), np.float32)
+    clutter[10:30, 10:30] = 1
+    empty = np.zeros_like(clutter)
+    for number in range(160):
+        seen = clutter if number < 60 or number >= 100 else empty
+        for plate, change in ((learning, learning.learn), (correcting, correcting.correct)):
+            given = seen.copy()
+            change(at(behind, number * 33), given)
+            assert plate is correcting or np.array_equal(given, seen)
+    corrected = [clutter.copy(), clutter.copy()]
+    for plate, alpha in zip((learning, correcting), corrected, strict=True):
+        plate.correct(at(behind, 160 * 33), alpha)
+    np.testing.assert_array_equal(*corrected)
+    assert corrected[0].max() < 0.5

@@ -15,6 +15,8 @@ from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.mirrored import Mirrored
+from rtmatte.matting.providers import Device
+from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.subject_box import SubjectBox

@@ -222,3 +222,21 @@ def test_an_empty_room_and_a_change_of_shape_are_fine() -> None:
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Subject(**options)
+
+
+def test_a_line_of_long_ago_says_nothing_of_people_who_come_back() -> None:
+    """Two who touched leave, come back elsewhere and touch again: the old line cuts nobody."""
+
+    def boxes(*columns: tuple[int, int]) -> np.ndarray:
+        alpha = np.zeros(SHAPE, np.float32)
+        for begin, end in columns:
+            alpha[20:, begin:end] = 1
+        return alpha
+
+    nobody = [boxes()] * 40
+    shown = [boxes((10, 50), (60, 100)), boxes((10, 53), (56, 100)), boxes((10, 100)), boxes((10, 100)), *nobody]
+    subject = Subject(keep=[(0.2, 0.6)])
+    for number, alpha in enumerate([*shown, boxes((60, 100), (103, 150)), boxes((60, 150))]):
+        subject.select(alpha, number / 30, lambda values: values.copy())
+    assert 30 <= np.count_nonzero(alpha[60]) <= 60
+    assert alpha[60, 65:95].any() != alpha[60, 110:145].any()
