@@ -69,8 +69,8 @@ def load_matter(
     else:
         row = find_model(str(name))
         net, label, data = row.net, row.name, read_verified(row)
-    all_threads = threads or default_threads()
-    at_once = min(all_threads, _MOST_AT_ONCE)
+    all_threads = default_threads() if threads is None else threads
+    at_once = max(1, min(all_threads, _MOST_AT_ONCE))
     if not side_by_side or net.family != "image" or focus != "whole" or device not in ("auto", "cpu"):
         at_once = 1
     # Twins share the session's threads, of which each caller is one.
