@@ -13,7 +13,7 @@ import pytest
 
 from rtmatte import settings
 from rtmatte.errors import ProviderUnavailableError
-from rtmatte.matting import devices, providers, session
+from rtmatte.matting import devices, open_session, providers, session
 from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.session import OnnxSession, check_runtime
@@ -229,7 +229,7 @@ def test_examining_names_what_works_fails_and_is_absent(install: Install, monkey
         for row in PROVIDERS
     )
     monkeypatch.setattr(devices, "PROVIDERS", rows)
-    monkeypatch.setattr(providers, "_BY_DEVICE", {row.device: row for row in rows})
+    monkeypatch.setattr(open_session, "BY_DEVICE", {row.device: row for row in rows})
     monkeypatch.setattr(
         devices, "check_runtime", lambda: session.RuntimeInfo("x", "9.9", ("OpenVINOExecutionProvider",))
     )

@@ -22,7 +22,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmatte.matting.providers import Again, Provider
+from rtmatte.matting.open_session import Again
+from rtmatte.matting.providers import Provider
 
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 Run: TypeAlias = Callable[[Arrays, Arrays], None]

@@ -32,7 +32,8 @@ from rtmatte.errors import (
 )
 from rtmatte.machine import usable_cores
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
-from rtmatte.matting.providers import CPU, INSTALL, LOG_ERRORS, Device, Wish, open_session
+from rtmatte.matting.open_session import LOG_ERRORS, open_session
+from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
 
 # They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
