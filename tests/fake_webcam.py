@@ -10,7 +10,7 @@ import numpy as np
 
 from rtmatte.capture.camera_info import CameraInfo, Fault, VirtualOutput
 from rtmatte.capture.synthetic import TAGS_BT709, draw_test_pattern
-from rtmatte.capture.v4l2 import fourcc_code
+from rtmatte.capture.v4l2_node import fourcc_code
 from rtmatte.capture.webcam import Webcam
 from rtmatte.frame import I420
 from rtmatte.pool import PicturePool

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rtmatte.capture import v4l2
+from rtmatte import v4l2
+from rtmatte.capture import v4l2_node
 from rtmatte.capture.camera_info import CameraInfo, CameraMode, VirtualOutput
 from rtmatte.capture.linux_cameras import LinuxCameras
-from rtmatte.capture.v4l2 import V4l2Node, fourcc_code, fourcc_text
+from rtmatte.capture.v4l2_node import V4l2Node, fourcc_code, fourcc_text
 from rtmatte.cli import app
 
 CAPTURE, OUTPUT, META, M2M, STREAMING, DEVICE_CAPS = 0x1, 0x2, 0x800000, 0x8000, 0x4000000, 0x80000000
@@ -44,7 +45,7 @@ class FakeNode:
     def ioctl(self, _descriptor: int, request: int, data: bytearray) -> int:
         if request == v4l2.QUERYCAP:
             data[:] = capability(self.driver, self.card, self.caps)
-        elif request == v4l2.REQBUFS:
+        elif request == v4l2_node.REQBUFS:
             if self.busy:
                 raise OSError(errno.EBUSY, "busy")
             self.requests.append(struct.unpack_from("=I", data)[0])
@@ -55,11 +56,11 @@ class FakeNode:
     def _list(self, request: int, data: bytearray) -> None:
         index, code = struct.unpack_from("=II", data)
         try:
-            if request == v4l2.ENUM_FMT:
+            if request == v4l2_node.ENUM_FMT:
                 struct.pack_into("=I", data, 44, fourcc_code(list(self.formats)[index]))
                 return
             sizes = self.formats[fourcc_text(code)]
-            if request == v4l2.ENUM_FRAMESIZES:
+            if request == v4l2_node.ENUM_FRAMESIZES:
                 struct.pack_into("=III", data, 8, 1, *list(sizes)[index])
             else:
                 struct.pack_into("=III", data, 16, 1, *sizes[struct.unpack_from("=II", data, 8)][index])
@@ -146,17 +147,17 @@ def test_old_drivers_without_capabilities_of_the_node_are_read_too() -> None:
 def test_frame_sizes_are_discrete_or_the_ends_of_a_range() -> None:
     discrete = struct.pack("=5I24x", 0, fourcc_code("YUYV"), 1, 640, 480)
     stepwise = struct.pack("=9I8x", 0, fourcc_code("YUYV"), 3, 2, 1280, 2, 1, 720, 1)
-    assert v4l2.parse_frame_size(discrete) == ((640, 480),)
-    assert v4l2.parse_frame_size(stepwise) == ((2, 1), (1280, 720))
+    assert v4l2_node.parse_frame_size(discrete) == ((640, 480),)
+    assert v4l2_node.parse_frame_size(stepwise) == ((2, 1), (1280, 720))
 
 
 def test_frame_intervals_become_rates() -> None:
-    assert v4l2.parse_frame_interval(struct.pack("=7I24x", 0, 0, 640, 480, 1, 1001, 30000)) == (
+    assert v4l2_node.parse_frame_interval(struct.pack("=7I24x", 0, 0, 640, 480, 1, 1001, 30000)) == (
         True,
         pytest.approx(29.97, abs=1e-3),
     )
-    assert v4l2.parse_frame_interval(struct.pack("=11I8x", 0, 0, 640, 480, 3, 1, 60, 1, 5, 1, 1)) == (False, 60)
-    assert v4l2.parse_frame_interval(struct.pack("=7I24x", 0, 0, 640, 480, 1, 0, 0)) == (True, 0)
+    assert v4l2_node.parse_frame_interval(struct.pack("=11I8x", 0, 0, 640, 480, 3, 1, 60, 1, 5, 1, 1)) == (False, 60)
+    assert v4l2_node.parse_frame_interval(struct.pack("=7I24x", 0, 0, 640, 480, 1, 0, 0)) == (True, 0)
 
 
 @pytest.mark.parametrize("text", ["YUYV", "MJPG", "Y10"])

@@ -12,23 +12,26 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rtmatte import v4l2
 from rtmatte.errors import VirtualCameraError
-from rtmatte.output import loopback_watch, v4l2
+from rtmatte.output import loopback_descriptor, loopback_watch
+from rtmatte.output.loopback_descriptor import OutputFormat
 from rtmatte.output.loopback_watch import LoopbackWatch, refuse_unusable
 from rtmatte.output.openers import Opener, openers
-from rtmatte.output.v4l2 import Capabilities, OutputFormat
+from rtmatte.v4l2 import Capabilities
 from tests.loopback_tree import Node, make_tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="v4l2loopback is Linux' virtual camera")
 
 SIZE_WH = (640, 360)
 OUTPUT, CAPTURE, NEITHER = (
-    Capabilities("v4l2 loopback", can_capture, can_output)
-    for can_capture, can_output in ((False, True), (True, False), (False, False))
+    Capabilities("v4l2 loopback", "rtmatte", captures, outputs, converts=False, multi_planar=False)
+    for captures, outputs in ((False, True), (True, False), (False, False))
 )
 
 
@@ -51,10 +54,10 @@ class Driver:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     made = Driver()
-    monkeypatch.setattr(v4l2, "output_format", made.output_format)
+    monkeypatch.setattr(loopback_descriptor, "output_format", made.output_format)
     monkeypatch.setattr(v4l2, "capabilities", lambda descriptor: made.capabilities)
-    monkeypatch.setattr(v4l2, "events", lambda descriptor: made.flags)
-    monkeypatch.setattr(v4l2, "is_streamed_from", lambda descriptor: made.streamed)
+    monkeypatch.setattr(loopback_descriptor, "events", lambda descriptor: made.flags)
+    monkeypatch.setattr(loopback_descriptor, "is_streamed_from", lambda descriptor: made.streamed)
     monkeypatch.setattr(loopback_watch, "openers", lambda path: made.openers)
     return made
 
@@ -202,7 +205,7 @@ def test_what_makes_a_device_unusable(driver: Driver, node: Path, sysfs: Path) -
     with pytest.raises(VirtualCameraError, match=r"is used up: .*serves one session only\. `sudo modprobe -r"):
         refuse_unusable(str(node), sysfs=sysfs)
 
-    driver.capabilities = Capabilities("uvcvideo", can_capture=True, can_output=False)
+    driver.capabilities = replace(CAPTURE, driver="uvcvideo")
     with pytest.raises(VirtualCameraError, match="expected the driver 'v4l2 loopback', got 'uvcvideo'"):
         refuse_unusable(str(node), sysfs=sysfs)
 
@@ -293,6 +296,7 @@ def test_what_the_driver_answers_is_read_at_the_right_places(monkeypatch: pytest
         asked.append(request)
         if request == 0x80685600:
             argument[:13] = b"v4l2 loopback"
+            argument[16:23] = b"rtmatte"
             struct.pack_into("<II", argument, 84, 0x85200002, 0x05200002)
         elif request == 0xC0D05604:
             assert struct.unpack_from("<I", argument) == (2,)
@@ -303,16 +307,16 @@ def test_what_the_driver_answers_is_read_at_the_right_places(monkeypatch: pytest
 
     if struct.calcsize("P") != 8:
         pytest.skip("the bytes are of a 64-bit system")
-    monkeypatch.setattr(v4l2, "_ioctl", ioctl)
-    monkeypatch.setattr(v4l2, "events", lambda descriptor: select.POLLPRI)
-    assert v4l2.capabilities(3) == Capabilities("v4l2 loopback", can_capture=False, can_output=True)
-    assert str(v4l2.output_format(3)) == "640x360 YU12"
-    assert v4l2.is_streamed_from(3) is True
+    monkeypatch.setattr(v4l2, "ioctl", ioctl)
+    monkeypatch.setattr(loopback_descriptor, "events", lambda descriptor: select.POLLPRI)
+    assert v4l2.capabilities(3, ioctl) == OUTPUT
+    assert str(loopback_descriptor.output_format(3)) == "640x360 YU12"
+    assert loopback_descriptor.is_streamed_from(3) is True
     assert asked == [0x80685600, 0xC0D05604, 0x4020565A, 0x80885659, 0x4020565B]
-    monkeypatch.setattr(v4l2, "events", lambda descriptor: 0)
-    assert v4l2.is_streamed_from(3) is None
+    monkeypatch.setattr(loopback_descriptor, "events", lambda descriptor: 0)
+    assert loopback_descriptor.is_streamed_from(3) is None
 
 
 def test_a_driver_without_the_event_cannot_tell() -> None:
     with Path("/dev/null").open("rb") as nothing:
-        assert v4l2.is_streamed_from(nothing.fileno()) is None
+        assert loopback_descriptor.is_streamed_from(nothing.fileno()) is None

@@ -14,7 +14,7 @@ import pytest
 from rtmatte.capture.camera_info import CameraInfo, CameraMode
 from rtmatte.capture.raw_frame import WEBCAM_COLOR
 from rtmatte.capture.synthetic import read_frame_number
-from rtmatte.capture.v4l2 import fourcc_code
+from rtmatte.capture.v4l2_node import fourcc_code
 from rtmatte.capture.webcam import Webcam, open_webcam
 from rtmatte.capture.webcam_device import best_format
 from rtmatte.errors import CameraNotFoundError, CameraPermissionError

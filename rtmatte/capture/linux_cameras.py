@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtmatte.capture.camera_info import CameraInfo, CameraMode, Fault, VirtualOutput
-from rtmatte.capture.v4l2 import Capabilities, V4l2Node
-
-_LOOPBACK_DRIVER = "v4l2 loopback"
+from rtmatte.capture.v4l2_node import V4l2Node
+from rtmatte.v4l2 import LOOPBACK_DRIVER, Capabilities, read_sysfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class LinuxCameras:
                 continue  # it went away while it was asked
             else:
                 if capabilities.captures and not capabilities.converts:
-                    virtual = capabilities.driver == _LOOPBACK_DRIVER
+                    virtual = capabilities.driver == LOOPBACK_DRIVER
                     found.append(replace(info, name=node.name or capabilities.card, modes=modes, virtual=virtual))
         return found
 
@@ -62,7 +61,7 @@ class LinuxCameras:
                     capabilities = opened.capabilities()
             except OSError:
                 continue
-            if capabilities.driver == _LOOPBACK_DRIVER:
+            if capabilities.driver == LOOPBACK_DRIVER:
                 found.append(VirtualOutput(node.name, node.device, capabilities.outputs, capabilities.captures))
         return found
 
@@ -100,9 +99,9 @@ class LinuxCameras:
         entries = self._class.iterdir() if self._class.is_dir() else iter(())
         numbered = [(int(found[1]), entry) for entry in entries if (found := re.fullmatch(r"video(\d+)", entry.name))]
         for _, entry in sorted(numbered):
-            place = int(_read(entry / "index") or 0)
+            place = int(read_sysfs(entry / "index") or 0)
             device_id = _device_id(entry, place)
-            yield _Node(_read(entry / "name"), str(self._dev / entry.name), device_id, place)
+            yield _Node(read_sysfs(entry / "name"), str(self._dev / entry.name), device_id, place)
 
 
 def _device_id(entry: Path, place: int) -> str:
@@ -111,19 +110,11 @@ def _device_id(entry: Path, place: int) -> str:
     Cheap webcams share their serial number or have none: that is what the port is for.
     """
     device = (entry / "device").resolve()
-    vendor, product = _read(device.parent / "idVendor"), _read(device.parent / "idProduct")
+    vendor, product = read_sysfs(device.parent / "idVendor"), read_sysfs(device.parent / "idProduct")
     if vendor and product:
-        serial = re.sub(r"[\s@]+", "_", _read(device.parent / "serial"))
+        serial = re.sub(r"[\s@]+", "_", read_sysfs(device.parent / "serial"))
         port, _, interface = device.name.partition(":")
         return f"usb-{vendor}:{product}-{serial}-{interface}.{place}@{port}"
     if (entry / "device" / "subsystem").exists():
         return f"{(entry / 'device' / 'subsystem').resolve().name}-{device.name}.{place}"
     return f"virtual-{entry.name}"
-
-
-def _read(path: Path) -> str:
-    """A line of sysfs; empty if it isn't there, or went away with its device."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -11,7 +11,7 @@ import cv2
 
 from rtmatte.capture.camera_info import CameraInfo, CameraMode
 from rtmatte.capture.raw_frame import BGR, RAW_FORMATS, RawFrame
-from rtmatte.capture.v4l2 import fourcc_code, fourcc_text
+from rtmatte.capture.v4l2_node import fourcc_code, fourcc_text
 
 DEFAULT_SIZE_WH = (1280, 720)
 SELECT_SECONDS = 2

@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rtmatte import v4l2
 from rtmatte.errors import VirtualCameraError
-from rtmatte.output import v4l2
+from rtmatte.output import loopback_descriptor
 from rtmatte.output.openers import Opener, openers
 from rtmatte.output.v4l2loopback import JOIN_VIDEO_GROUP, LOAD, RELOAD, SYSFS, Loopback, LoopbackDevice, loopback
 from rtmatte.output.v4l2loopback import problems as loopback_problems
 
-_DRIVER = "v4l2 loopback"
 _I420 = "YU12"
 _LOOK_AGAIN_S = 10.0
 
@@ -34,7 +34,7 @@ class LoopbackWatch:
     def __init__(self, path: str, size_wh: tuple[int, int], descriptor: int, *, sysfs: Path = SYSFS) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._expected = v4l2.OutputFormat(size_wh, _I420)
+        self._expected = loopback_descriptor.OutputFormat(size_wh, _I420)
         self._state_file = sysfs / "class" / "video4linux" / Path(path).name / "state"
         self._openers_file = sysfs / "module" / "v4l2loopback" / "refcnt"
         self._opened: int | None = None
@@ -45,7 +45,7 @@ class LoopbackWatch:
 
     def check(self, frames_sent: int) -> None:
         """Raises: `VirtualCameraError` if the device is gone, was made anew, changed its format or takes no frames."""
-        if v4l2.events(self._descriptor) & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+        if loopback_descriptor.events(self._descriptor) & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
             raise self._gone()
         node = self._identity()
         if node is None:
@@ -70,7 +70,7 @@ class LoopbackWatch:
         Looking through all processes takes tens of milliseconds where thousands of files are open. So on older
         drivers that is done when the number of openers of the whole module changes, and every ten seconds.
         """
-        streaming = v4l2.is_streamed_from(self._descriptor)
+        streaming = loopback_descriptor.is_streamed_from(self._descriptor)
         if streaming is not None:
             return int(streaming)
         opened, now = self._module_openers(), time.monotonic()
@@ -85,7 +85,7 @@ class LoopbackWatch:
 
     def _check_format(self) -> None:
         try:
-            got = v4l2.output_format(self._descriptor)
+            got = loopback_descriptor.output_format(self._descriptor)
         except OSError as error:
             if error.errno == errno.ENODEV:
                 raise self._gone() from error
@@ -167,17 +167,17 @@ def refuse_unusable(path: str, *, sysfs: Path = SYSFS) -> None:
         raise VirtualCameraError(f"{path} is not a video device.", hint=f"`{LOAD}`.") from error
     finally:
         os.close(descriptor)
-    if is_what.driver != _DRIVER:
+    if is_what.driver != v4l2.LOOPBACK_DRIVER:
         raise VirtualCameraError(
-            f"{path} is not a virtual camera: expected the driver {_DRIVER!r}, got {is_what.driver!r}.",
+            f"{path} is not a virtual camera: expected the driver {v4l2.LOOPBACK_DRIVER!r}, got {is_what.driver!r}.",
             hint=f"`{LOAD}`, or name another device.",
         )
     others, _ = openers(path)
     producers = [other for other in others if other.only_writes]
-    if is_what.can_output and not producers:
+    if is_what.outputs and not producers:
         return
     found = loopback(sysfs)
-    if not is_what.can_output and not is_what.can_capture:
+    if not is_what.outputs and not is_what.captures:
         raise _used_up(path, found)
     raise _busy(path, producers or others, _device(found, path))
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from rtmatte.v4l2 import read_sysfs
+
 SYSFS = Path("/sys")
 
 LOAD = 'sudo modprobe v4l2loopback exclusive_caps=1 card_label="rtmatte" max_buffers=8'
@@ -70,8 +72,8 @@ def loopback(sysfs: Path = SYSFS) -> Loopback | None:
     module = sysfs / "module" / "v4l2loopback"
     if not module.is_dir():
         return None
-    version = tuple(int(number) for number in re.findall(r"\d+", _read(module / "version"))[:3])
-    buffers = _read(module / "parameters" / "max_buffers")
+    version = tuple(int(number) for number in re.findall(r"\d+", read_sysfs(module / "version"))[:3])
+    buffers = read_sysfs(module / "parameters" / "max_buffers")
     return Loopback(version or None, int(buffers) if buffers.isdigit() else None, tuple(_devices(sysfs, module)))
 
 
@@ -118,28 +120,21 @@ def _devices(sysfs: Path, module: Path) -> list[LoopbackDevice]:
         # Only this driver's devices have it.
         if (folder / "max_openers").exists():
             by_number[int(folder.name.removeprefix("video"))] = folder
-    exclusive = _read(module / "parameters" / "exclusive_caps").split(",")
-    wanted_numbers = _read(module / "parameters" / "video_nr").split(",")
+    exclusive = read_sysfs(module / "parameters" / "exclusive_caps").split(",")
+    wanted_numbers = read_sysfs(module / "parameters" / "video_nr").split(",")
     devices = []
     for position, number in enumerate(sorted(by_number)):
         folder = by_number[number]
         # The parameters are in the order of creation: by the number asked for, or by what was free.
         index = wanted_numbers.index(str(number)) if str(number) in wanted_numbers else position
         flag = exclusive[index] if index < len(exclusive) else ""
-        state = _read(folder / "state")
+        state = read_sysfs(folder / "state")
         devices.append(
             LoopbackDevice(
                 f"/dev/video{number}",
-                _read(folder / "name"),
+                read_sysfs(folder / "name"),
                 {"Y": True, "N": False}.get(flag),
                 "capture" if state == "capture" else "output" if state == "output" else None,
             )
         )
     return devices
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

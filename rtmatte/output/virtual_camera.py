@@ -145,8 +145,8 @@ def _described(picture: I420 | U8) -> str:
 
 def _open_loopback(size_wh: tuple[int, int], frame_rate: float, device: str) -> tuple[pyvirtualcam.Camera, DeviceWatch]:
     """The first device that can be opened; else the reason why the first of them can't."""
+    from rtmatte.output.loopback_descriptor import descriptors_of
     from rtmatte.output.loopback_watch import LoopbackWatch, candidates, refuse_unusable
-    from rtmatte.output.v4l2 import descriptors_of
 
     refusal: VirtualCameraError | None = None
     for path in candidates(device):

@@ -1,6 +1,6 @@
-"""The few calls of Video4Linux that tell what a device node is, without OpenCV.
+"""An open device node of a camera, and what it tells without OpenCV: formats, sizes, rates, and whether it is busy.
 
-Structures and numbers: Linux' include/uapi/linux/videodev2.h. All integers are 32 bits in the machine's byte order.
+Structures as in rtmatte/v4l2.py.
 """
 
 from __future__ import annotations
@@ -9,54 +9,21 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
+from rtmatte import v4l2
 from rtmatte.capture.camera_info import CameraMode
+from rtmatte.v4l2 import Capabilities, Ioctl, argument_bytes, request_number
 
-Ioctl: TypeAlias = Callable[[int, int, bytearray], int]
-
-QUERYCAP, ENUM_FMT, REQBUFS, ENUM_FRAMESIZES, ENUM_FRAMEINTERVALS = (
-    0x80685600,
-    0xC0405602,
-    0xC0145608,
-    0xC02C564A,
-    0xC034564B,
-)
-_CAPTURE, _OUTPUT, _CAPTURE_MPLANE = 0x1, 0x2, 0x1000
-_MEMORY_TO_MEMORY = 0x4000 | 0x8000
-_DEVICE_CAPS = 0x80000000
+ENUM_FMT = request_number("rw", 2, 64)
+REQBUFS = request_number("rw", 8, 20)
+ENUM_FRAMESIZES = request_number("rw", 74, 44)
+ENUM_FRAMEINTERVALS = request_number("rw", 75, 52)
 _BUFFER_CAPTURE, _BUFFER_CAPTURE_MPLANE, _MEMORY_MMAP = 1, 9, 1
 _DISCRETE = 1
 _MOST_ENTRIES = 256
 """Of one list: a driver that never ends one is broken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What VIDIOC_QUERYCAP says of a node: `captures` pictures, takes them (`outputs`), or converts (`converts`)."""
-
-    driver: str
-    card: str
-    captures: bool
-    outputs: bool
-    converts: bool
-    multi_planar: bool
-
-
-def parse_capabilities(data: bytes) -> Capabilities:
-    """struct v4l2_capability, 104 bytes: driver[16], card[32], bus_info[32], version, capabilities, device_caps."""
-    driver, card, _bus, _version, capabilities, device = struct.unpack_from("=16s32s32sIII", data)
-    caps = device if capabilities & _DEVICE_CAPS else capabilities
-    return Capabilities(
-        _text(driver),
-        _text(card),
-        captures=bool(caps & (_CAPTURE | _CAPTURE_MPLANE)),
-        outputs=bool(caps & _OUTPUT),
-        converts=bool(caps & _MEMORY_TO_MEMORY),
-        multi_planar=bool(caps & _CAPTURE_MPLANE),
-    )
 
 
 def parse_format(data: bytes) -> int:
@@ -95,34 +62,28 @@ class V4l2Node:
     Raises, on opening: OSError with the system's errno.
     """
 
-    def __init__(self, path: str, ioctl: Ioctl | None = None, opener: Callable[[str, int], int] = os.open) -> None:
-        if ioctl is None:
-            import fcntl
-
-            ioctl = fcntl.ioctl
+    def __init__(self, path: str, ioctl: Ioctl = v4l2.ioctl, opener: Callable[[str, int], int] = os.open) -> None:
         self._ioctl = ioctl
         self._descriptor = opener(path, os.O_RDWR | os.O_NONBLOCK)
 
     def capabilities(self) -> Capabilities:
         """What it is. Raises: OSError if it is no video device."""
-        data = bytearray(104)
-        self._ioctl(self._descriptor, QUERYCAP, data)
-        return parse_capabilities(bytes(data))
+        return v4l2.capabilities(self._descriptor, self._ioctl)
 
     def modes(self, multi_planar: bool) -> tuple[CameraMode, ...]:
         """All pixel formats with their sizes and rates, in the driver's order."""
         kind = _BUFFER_CAPTURE_MPLANE if multi_planar else _BUFFER_CAPTURE
-        codes = [parse_format(entry) for entry in self._list(ENUM_FMT, 64, kind)]
+        codes = [parse_format(entry) for entry in self._list(ENUM_FMT, kind)]
         return tuple(
             CameraMode(fourcc_text(code), size_wh, self._rates(code, size_wh))
             for code in codes
-            for entry in self._list(ENUM_FRAMESIZES, 44, code)
+            for entry in self._list(ENUM_FRAMESIZES, code)
             for size_wh in parse_frame_size(entry)
         )
 
     def _rates(self, code: int, size_wh: tuple[int, int]) -> tuple[float, ...]:
         rates = []
-        for entry in self._list(ENUM_FRAMEINTERVALS, 52, code, *size_wh):
+        for entry in self._list(ENUM_FRAMEINTERVALS, code, *size_wh):
             discrete, rate = parse_frame_interval(entry)
             rates.append(round(rate, 3))
             if not discrete:
@@ -150,16 +111,13 @@ class V4l2Node:
     ) -> None:
         self.close()
 
-    def _list(self, request: int, size: int, *asked: int) -> Iterator[bytes]:
+    def _list(self, request: int, *asked: int) -> Iterator[bytes]:
         """The entries of one of V4L2's lists, which begin with an index and what is asked, and end with an error."""
         for index in range(_MOST_ENTRIES):
-            data = bytearray(struct.pack(f"={1 + len(asked)}I", index, *asked).ljust(size, b"\0"))
+            entry = struct.pack(f"={1 + len(asked)}I", index, *asked)
+            data = bytearray(entry.ljust(argument_bytes(request), b"\0"))
             try:
                 self._ioctl(self._descriptor, request, data)
             except OSError:
                 return
             yield bytes(data)
-
-
-def _text(data: bytes) -> str:
-    return data.split(b"\0", 1)[0].decode("utf-8", "replace")
