@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import onnxruntime
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+CPU_MEMORY = "cpu"
 
 Graph = Literal["works", "refused", "stale", "dies"]
 
@@ -43,13 +45,15 @@ class FakeRuntime:
     """`built` are the providers that it contains; `broken` what opening one does: it raises, or falls back silently.
 
     `takes`: how many of the model's ten operations a provider runs; None: this version can't tell. `graph`: what comes
-    of CUDA graphs: they work, are refused, give the first answer for ever, or die in the third run.
+    of CUDA graphs: they work, are refused, give the first answer for ever, or die in the third run. `holds`: outputs
+    may stay in the device's memory.
     """
 
     built: tuple[str, ...]
     broken: str | None = None
     takes: int | None = 10
     graph: Graph = "works"
+    holds: bool = True
     __version__: str = "9.9"
     severity: int = 2
     opened: list[FakeSession] = field(default_factory=list)
@@ -95,6 +99,8 @@ class FakeSession:
     options: Any
     graph: bool
     runs: int = 0
+    crossed: Counter[str] = field(default_factory=Counter)
+    """How often each input and output was an array of the processor's, in runs with bindings."""
 
     def get_providers(self) -> list[str]:
         return self.names
@@ -120,12 +126,13 @@ class FakeSession:
         return list(self.real.run(names, inputs))
 
     def io_binding(self) -> Any:
-        return GraphBinding() if self.graph else self.real.io_binding()
+        return GraphBinding() if self.graph else DeviceBinding(self)
 
     def run_with_iobinding(self, bound: Any) -> None:
         self.runs += 1
         if not self.graph:
-            self.real.run_with_iobinding(bound)
+            self.crossed.update(bound.on_host)
+            self.real.run_with_iobinding(bound.real)
             return
         if self.runtime.graph == "dies" and self.runs > 2:
             raise RuntimeError("an illegal memory access was encountered")
@@ -134,6 +141,40 @@ class FakeSession:
         answers = self.real.run(list(bound.outputs), {name: value.memory for name, value in bound.inputs.items()})
         for value, answer in zip(bound.outputs.values(), answers, strict=True):
             np.copyto(value.memory, answer)
+
+
+class DeviceBinding:
+    """Takes arrays of the processor's, and memory of the device that the session runs on."""
+
+    def __init__(self, session: FakeSession) -> None:
+        self.real = session.real.io_binding()
+        self.on_host: set[str] = set()
+        self._session = session
+        self._memory = {CUDA: "cuda", "TensorrtExecutionProvider": "cuda", "DmlExecutionProvider": "dml"}
+        self._held: dict[str, FakeOrtValue] = {}
+
+    def bind_input(self, name: str, device: str, *rest: Any) -> None:
+        assert device == CPU_MEMORY
+        self.on_host.add(name)
+        self.real.bind_input(name, device, *rest)
+
+    def bind_ortvalue_input(self, name: str, value: FakeOrtValue) -> None:
+        array, self._held[name] = value.memory, value
+        self.on_host.discard(name)
+        self.real.bind_input(name, CPU_MEMORY, 0, array.dtype.type, array.shape, array.ctypes.data)
+
+    def bind_output(self, name: str, device: str, number: int, *rest: Any) -> None:
+        if device == CPU_MEMORY:
+            self.on_host.add(name)
+        else:
+            assert (device, number, rest) == (self._memory[self._session.names[0]], 0, ())
+            if not self._session.runtime.holds:
+                raise RuntimeError("this device keeps nothing")
+            self.on_host.discard(name)
+        self.real.bind_output(name, CPU_MEMORY, number, *rest)
+
+    def get_outputs(self) -> list[FakeOrtValue]:
+        return [FakeOrtValue(value.numpy()) for value in self.real.get_outputs()]
 
 
 class GraphBinding:

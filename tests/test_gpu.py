@@ -18,9 +18,11 @@ from rtmatte.errors import ProviderUnavailableError
 from rtmatte.frame import Frame
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.registry import find_model
+from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import OnnxSession, check_runtime
 from rtmatte.matting.weights import read_verified
 from tests.gpu_rule import VARIABLE, no_gpu
+from tests.nets import recurrent_net
 
 PARITY = 2e-3
 HALF_PARITY = 2e-2
@@ -112,6 +114,22 @@ def test_float16_alpha_is_what_the_float_net_says_on_the_processor(photograph: F
         got = matter.estimate(photograph)
     assert matter.provider == "CUDAExecutionProvider"
     assert np.abs(got - expected).max() <= HALF_PARITY
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda_session")
+def test_what_a_net_remembers_stays_on_the_gpu(photograph: Frame) -> None:
+    here, there = (Rvm(OnnxSession(recurrent_net(), device=device)) for device in ("cpu", "cuda"))
+    for number in range(6):
+        if number == 4:
+            here.reset()
+            there.reset()
+        picture = np.ascontiguousarray(np.roll(photograph.picture, 20 * number, axis=1))
+        frame = Frame(picture, number, Fraction(1, 25), number)
+        np.testing.assert_allclose(there.estimate(frame), here.estimate(frame), atol=1e-5)
+    assert {value.device_name() for value in there._carried._values.values()} == {"cuda"}
+    assert "without" not in there.provider_reason
+    np.testing.assert_allclose(there.foreground_rgb, here.foreground_rgb, atol=1e-5)
 
 
 @pytest.mark.gpu

@@ -9,7 +9,8 @@ its answer to the first picture compared with the ordinary one: so a graph that 
 The processor's own provider gains nothing by it (0.96 to 1.04 times as fast for three nets, 15 rounds); OpenVINO ran
 selfie-multiclass-int8 in 15.6 instead of 18.7 ms (medians of 12 rounds).
 
-Models with more inputs than the picture are left alone: what remembers changes its arrays from run to run.
+Models with more inputs than the picture are left alone: what remembers changes its arrays from run to run (see
+carried.py).
 
 Reference: onnxruntime's documentation, "CUDA Execution Provider", "Using CUDA Graphs"; `OrtValue.update_inplace`.
 """
@@ -40,13 +41,18 @@ def host_run(session: Any) -> Run:
 
     def run(inputs: Arrays, outputs: Arrays) -> None:
         # Bound anew at each run, which costs microseconds: a GPU's copy of the input is taken when it is bound.
-        for name, array in inputs.items():
-            bound.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
-            bound.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        bind_arrays(bound, inputs, outputs)
         session.run_with_iobinding(bound)
 
     return run
+
+
+def bind_arrays(bound: Any, inputs: Arrays, outputs: Arrays) -> None:
+    """Has a binding of onnxruntime's read and write these arrays of the processor's."""
+    for name, array in inputs.items():
+        bound.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+    for name, array in outputs.items():
+        bound.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
 
 
 def graph_run(session: Any, ort_value: Any, inputs: Arrays, outputs: Arrays) -> Run:

@@ -81,6 +81,11 @@ class Provider:
         """The runtime that `extra` installs."""
         return "onnxruntime" if self.extra == "cpu" else f"onnxruntime-{self.extra}"
 
+    @property
+    def memory(self) -> str:
+        """Where it keeps what goes from run to run, as onnxruntime calls that."""
+        return {"gpu": "cuda", "directml": "dml"}.get(self.extra, "cpu")
+
     def hint(self, distribution: str) -> str:
         """What to do to get it, given what is installed."""
         install = f'`python -m pip install "rtmatte[{self.extra}]"`'

@@ -31,6 +31,7 @@ from rtmatte.errors import (
     SettingsError,
 )
 from rtmatte.machine import usable_cores
+from rtmatte.matting.carried import HOST, Carried
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
 from rtmatte.matting.open_session import LOG_ERRORS, open_session
 from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
@@ -108,11 +109,12 @@ def _import_runtime() -> tuple[str, Any]:
 class Binding:
     """Input and output arrays by name. They stay where they are: write into the inputs, run, read the outputs.
 
-    An array that is an output of one binding may be an input of another: so state goes round without a copy.
+    `carried`: what goes from each run to the next besides.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
+    carried: Carried | None = None
 
     @property
     def input(self) -> NDArray[Any]:
@@ -163,6 +165,7 @@ class OnnxSession:
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}
         self._ordinary = host_run(self._session)
+        self._memory = opened.provider.memory if opened.provider is not None else HOST
         self._fixed: FixedShapes | None = None
         # CUDA graphs and DirectML can't be run by two threads at a time; on the CPU they may.
         self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
@@ -222,6 +225,12 @@ class OnnxSession:
             )
         return self._bindings[key]
 
+    def carry(self, states: Mapping[str, str], shape: tuple[int, ...], left: Iterable[str] = ()) -> Carried:
+        """For a `Binding`: outputs that are inputs of the next run (`states`: input to output), zeros of that shape at
+        first, and outputs that are `left` on the device until they are fetched."""
+        first = {name: self.new_input(name, shape) for name in states}
+        return Carried(self._session, self._memory, states, first, left)
+
     def start(self, inputs: Mapping[str, NDArray[Any]], outputs: Iterable[str]) -> Binding:
         """Runs once for shapes that are not known beforehand; the binding's outputs hold what came out. Allocates.
 
@@ -244,7 +253,9 @@ class OnnxSession:
         """
         try:
             with self._turn:
-                if self._fixed is None or not self._fixed.run(binding.inputs, binding.outputs):
+                if binding.carried is not None:
+                    binding.carried.run(binding.inputs, binding.outputs)
+                elif self._fixed is None or not self._fixed.run(binding.inputs, binding.outputs):
                     self._ordinary(binding.inputs, binding.outputs)
         except Exception as error:  # the runtime's own exceptions have no public base class
             given, wanted = (
