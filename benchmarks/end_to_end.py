@@ -31,13 +31,15 @@ from typing import Any
 from measuring import keep, spread
 
 import rtmatte
+from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import F32, Frame
 from rtmatte.machine import usable_cores
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.pool import PicturePool
 from rtmatte.runs.backgrounds import open_background
-from rtmatte.runs.offline import clip_stages
+from rtmatte.runs.clip_stages import clip_stages
+from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
 
@@ -82,7 +84,8 @@ class Job:
             items: list[Any] = list(source)
         behind = open_background(self.settings.background, self.settings.fit)
         sink = rtmatte.VideoFileSink(self.target, source.format, companions_from=self.clip, overwrite=True)
-        *stages, encode = clip_stages(self.matter, behind, sink, pool, self.settings, lambda _frame: None)
+        chain = MattingChain(self.matter, self.settings, pool=pool)
+        *stages, encode = clip_stages(chain, Compositor(behind), sink, pool)
         for stage in stages:
             done: list[Any] = []
             with Meter() as meters[stage.name]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from rtmatte.runs.bench.run import run_bench
     from rtmatte.runs.live.run import run_live
     from rtmatte.runs.live.status import LiveStatus
-    from rtmatte.runs.offline import Progress, process_video
+    from rtmatte.runs.offline import process_video
+    from rtmatte.runs.progress import Progress
     from rtmatte.runs.report import Report
     from rtmatte.runs.stills import StillReport, process_image, remove_background
     from rtmatte.settings import BenchSettings, LiveSettings
@@ -53,7 +54,7 @@ _HOMES = {
     "LiveSettings": "settings",
     "LiveStatus": "runs.live.status",
     "MatteSink": "output.matte",
-    "Progress": "runs.offline",
+    "Progress": "runs.progress",
     "RecordedAlpha": "matting.recorded",
     "Report": "runs.report",
     "RtmatteError": "errors",

@@ -26,18 +26,17 @@ from rtmatte.capture.camera import Camera
 from rtmatte.capture.file_camera import FileCamera
 from rtmatte.capture.pattern_camera import PatternCamera
 from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import F32, I420, ColorTags, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.matting.still import SkipsStill
 from rtmatte.output.fake_virtual_camera import CountingCamera
-from rtmatte.output.matte import MatteSink
-from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool, RecyclingPool
-from rtmatte.runs.backgrounds import open_background
+from rtmatte.runs.clip_parts import clip_background, open_sink
+from rtmatte.runs.clip_stages import clip_stages
 from rtmatte.runs.live.run import run_live
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.runs.offline import clip_stages
 from rtmatte.settings import LiveSettings, VideoSettings
 from tests import clips
 from tests.frames import BT601, BT709, noise_picture
@@ -99,14 +98,9 @@ def _walk(source: Path, target: Path, matter: Matter, settings: VideoSettings) -
     with ExitStack() as stack:
         pool = PicturePool()
         clip = stack.enter_context(VideoFileSource(source, pool=pool))
-        behind = open_background(settings.background, settings.fit)
-        if behind is not None:
-            stack.callback(behind.close)
-        alpha = settings.background == "none"
-        sink = (
-            MatteSink(target, clip.format) if settings.matte else VideoFileSink(target, clip.format, keep_alpha=alpha)
-        )
-        stages = clip_stages(matter, behind, stack.enter_context(sink), pool, settings, lambda _frame: None)
+        behind = stack.enter_context(clip_background(settings))
+        sink = stack.enter_context(open_sink(clip.format, target, settings))
+        stages = clip_stages(MattingChain(matter, settings, pool=pool), Compositor(behind), sink, pool)
         frames = iter(clip)
         for number in range(FRAMES):
             item = measured("decode", number >= STEADY_FROM, lambda: next(frames))

@@ -39,7 +39,7 @@ def test_it_is_an_option(
         asked.append(options[name])
         raise WeightsError("expected a file, got none")
 
-    monkeypatch.setattr("rtmatte.runs.offline.load_matter", load)
+    monkeypatch.setattr("rtmatte.runs.clip_parts.load_matter", load)
     monkeypatch.setattr("rtmatte.runs.live.tuned_model.load_matter", load)
     if command == "video":
         arguments = [str(clips.plain(tmp_path / "in.mp4")), "-o", str(tmp_path / "out.mp4"), "-b", "green"]

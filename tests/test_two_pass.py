@@ -20,7 +20,8 @@ from rtmatte.errors import ModelOutputError, OutputWriteError, SettingsError
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.pool import PicturePool
-from rtmatte.runs.offline import Progress, process_video
+from rtmatte.runs.offline import process_video
+from rtmatte.runs.progress import Progress
 from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import VideoSettings
 from rtmatte.temporal.one_way import Moment, OneWayMean, Said, both_sides

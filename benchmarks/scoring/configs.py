@@ -22,6 +22,7 @@ from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.pool import PicturePool
 from rtmatte.runs.matting_chain import MattingChain
+from rtmatte.runs.progress import Teller
 from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import BEST_VIDEO, FocusName, People, RefinerName, SpillName, VideoSettings
 from scoring.carried import CarriedMatter
@@ -112,7 +113,7 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
     """
     with ExitStack() as stack:
         source = stack.enter_context(VideoFileSource(clip))
-        matter, learnt = _matter(config, source.format), None
+        matter = _matter(config, source.format)
         if config.carry_frames:
             matter = CarriedMatter(matter, config.carry_frames)
         settings = VideoSettings(
@@ -125,15 +126,10 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
         )
         if config.two_pass:
             seen = stack.enter_context(closing(FirstPass(matter, settings)))
-            pool = PicturePool()
-            if seen.has_use:
-                with VideoFileSource(clip, pool=pool) as first:
-                    seen.run(first, pool, lambda _frames: None)
-            if seen.goes_back:
-                seen.go_back(lambda _frames: None)
-            matter, learnt = seen.second_matter(), seen.plate
-            settings = replace(settings, smoothing_s=0)
-        chain = MattingChain(matter, settings, learnt)
+            seen.look(clip, PicturePool(), Teller(source, None))
+            chain = seen.second_chain()
+        else:
+            chain = MattingChain(matter, settings)
         for frame in source:
             begun = time.perf_counter()
             matted = chain.estimate(frame)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rtmatte.errors import RtmatteError
 
 if TYPE_CHECKING:
-    from rtmatte.runs.offline import Progress
+    from rtmatte.runs.progress import Progress
     from rtmatte.runs.report import Report
 
 EXIT_DAMAGED_INPUT = 6

@@ -15,7 +15,8 @@ from rtmatte.errors import InputError
 from rtmatte.frame import I420, U8, ColorTags, Frame, VideoFormat
 from rtmatte.output.image import write_image
 from rtmatte.output.video_file import VideoFileSink
-from rtmatte.runs.offline import Progress, process_video
+from rtmatte.runs.offline import process_video
+from rtmatte.runs.progress import Progress
 from rtmatte.runs.report import Report
 
 _SIZE_WH = (1280, 720)

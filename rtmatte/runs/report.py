@@ -1,11 +1,15 @@
-"""What a finished run tells about itself."""
+"""What a finished run over a clip tells about itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from rtmatte.stats import StageTime
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.output.sink import Sink
+from rtmatte.stats import LatencyHistogram, StageTime, stage_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,43 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain values only, for JSON."""
         return asdict(self)
+
+
+def clip_report(
+    source: Path,
+    target: Path,
+    clip: VideoFileSource,
+    sink: Sink,
+    *,
+    seconds: float,
+    frames: int,
+    damaged: int,
+    truncated: bool,
+    model: str,
+    provider: str,
+    background: str,
+    times: Mapping[str, LatencyHistogram],
+    notices: Iterable[str],
+    jobs: int = 1,
+) -> Report:
+    """Of a run from a file to a file, in which every frame that comes in goes out; `times` by stage, in order."""
+    return Report(
+        source=str(source),
+        target=str(target),
+        size_wh=clip.format.size_wh,
+        frames_in=frames,
+        frames_out=frames,
+        dropped=0,
+        damaged=damaged,
+        truncated=truncated,
+        seconds=seconds,
+        frame_rate=frames / seconds,
+        speed=clip.duration_seconds / seconds if clip.duration_seconds else None,
+        model=model,
+        provider=provider,
+        encoder=sink.encoder,
+        background=background,
+        stages=tuple(stage_time(name, histogram) for name, histogram in times.items()),
+        notices=tuple(notices),
+        jobs=jobs,
+    )

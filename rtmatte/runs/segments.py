@@ -28,14 +28,14 @@ from rtmatte.machine import usable_cores
 from rtmatte.matting.matter import Matter
 from rtmatte.output.packets import PacketReader
 from rtmatte.output.sink import ClipSink
-from rtmatte.runs.backgrounds import open_background
-from rtmatte.runs.offline import Progress, open_sink
-from rtmatte.runs.report import Report
+from rtmatte.runs.clip_parts import background_name, clip_background, open_sink
+from rtmatte.runs.progress import Progress, Teller
+from rtmatte.runs.report import Report, clip_report
 from rtmatte.runs.segments_jobs import Jobs
 from rtmatte.runs.segments_plan import cut_at_key_frames, warm_up_seconds, why_one_job
 from rtmatte.runs.segments_worker import Done, Kept, Opened, Task, Unfit
 from rtmatte.settings import VideoSettings
-from rtmatte.stats import LatencyHistogram, stage_time
+from rtmatte.stats import LatencyHistogram
 
 _LONGER = 5
 """So many times the warm-up where masks disagreed at a seam."""
@@ -88,7 +88,8 @@ def _process(
     begun = time.monotonic()
     with ExitStack() as stack:
         clip = stack.enter_context(VideoFileSource(source))
-        background = _background_name(settings)
+        with clip_background(settings) as behind:  # one that can't be opened is told before anything else is done
+            background = background_name(settings, behind)
         index = read_frame_index(source)
         if index is None:
             raise _ForOneJob("its packets don't tell when each frame is shown")
@@ -97,13 +98,13 @@ def _process(
         if len(segments) < 2:
             raise _ForOneJob("it has no key frame to cut it at but the first")
         threads = max(1, usable_cores() // len(segments))
-        sink = stack.enter_context(open_sink(clip, target, settings, companions_from=source, threads=threads))
+        sink = stack.enter_context(open_sink(clip.format, target, settings, companions_from=source, threads=threads))
         hidden = tempfile.TemporaryDirectory(prefix=f".{target.stem}.", suffix=".jobs", dir=target.parent)
         folder, clip_begin = Path(stack.enter_context(hidden)), index.pts[0] * clip.format.time_base
         tasks = [
             Task(source, folder, target.suffix, settings, segment, clip_begin, threads, matter) for segment in segments
         ]
-        tell = _Teller(clip, on_progress, begun, len(tasks))
+        tell = _JobsTeller(Teller(clip, on_progress), clip.frames_expected, len(tasks))
         done = _do(tasks, sink, settings, tell)
         if again := _bad_seams(segments, done):
             # Done again, with a longer warm-up.
@@ -118,18 +119,7 @@ def _process(
     return _report(source, target, settings, clip, sink, background, done, seams, time.monotonic() - begun)
 
 
-def _background_name(settings: VideoSettings) -> str:
-    """As reports have it; a background that can't be opened is told before anything else is done."""
-    if settings.matte:
-        return "matte"
-    behind = open_background(settings.background, settings.fit)
-    if behind is None:
-        return "none"
-    behind.close()
-    return behind.name
-
-
-def _do(tasks: Sequence[Task], sink: ClipSink, settings: VideoSettings, tell: _Teller) -> list[Done]:
+def _do(tasks: Sequence[Task], sink: ClipSink, settings: VideoSettings, tell: _JobsTeller) -> list[Done]:
     """Runs the tasks side by side; what they found, in their order."""
     done: dict[int, Done] = {}
     with Jobs(tasks, stall_timeout_s=settings.stall_timeout_s) as jobs:
@@ -171,25 +161,21 @@ def _seam_notice(segment: Segment, clip: VideoFileSource) -> str:
     return f"At {seconds:.2f} s, where two jobs meet, their masks aren't quite the same; --jobs 1 leaves no such place."
 
 
-class _Teller:
-    """Makes `Progress` of the frames of all jobs, about ten times a second."""
+class _JobsTeller:
+    """Adds up the frames of all jobs and tells of them about ten times a second."""
 
-    def __init__(
-        self, clip: VideoFileSource, on_progress: Callable[[Progress], None] | None, begun: float, jobs: int
-    ) -> None:
-        self._clip = clip
-        self._on_progress = on_progress
-        self._begun = begun
+    def __init__(self, tell: Teller, frames_expected: int | None, jobs: int) -> None:
+        self._tell = tell
+        self._frames_expected = frames_expected
         self._frames = [0] * jobs
-        self._last_told = begun
+        self._last_told = time.monotonic()
 
     def __call__(self, number: int, frames: int) -> None:
         self._frames[number] = max(frames, self._frames[number])  # done again, it begins anew
-        now = time.monotonic()
-        done, expected = sum(self._frames), self._clip.frames_expected
-        if self._on_progress is not None and (now - self._last_told >= _TELL_EVERY_S or done == expected):
+        now, done = time.monotonic(), sum(self._frames)
+        if now - self._last_told >= _TELL_EVERY_S or done == self._frames_expected:
             self._last_told = now
-            self._on_progress(Progress(done, expected, self._clip.duration_seconds, now - self._begun))
+            self._tell(done)
 
 
 def _report(
@@ -203,8 +189,7 @@ def _report(
     seams: Sequence[str],
     seconds: float,
 ) -> Report:
-    frames, damaged = sum(part.frames for part in done), sum(part.damaged for part in done)
-    truncated = any(part.truncated for part in done)
+    damaged, truncated = sum(part.damaged for part in done), any(part.truncated for part in done)
     said = next((part.first_error_text for part in done if part.first_error_text), "")
     times: dict[str, LatencyHistogram] = {}
     for part in done:
@@ -214,23 +199,19 @@ def _report(
     notices += damage_notices(damaged, said, truncated=truncated) + sink.notices + list(seams)
     if len(done) < settings.jobs:
         notices.append(f"The clip has key frames to cut it for {len(done)} jobs only, not for {settings.jobs}.")
-    return Report(
-        source=str(source),
-        target=str(target),
-        size_wh=clip.format.size_wh,
-        frames_in=frames,
-        frames_out=frames,
-        dropped=0,
+    return clip_report(
+        source,
+        target,
+        clip,
+        sink,
+        seconds=seconds,
+        frames=sum(part.frames for part in done),
         damaged=damaged,
         truncated=truncated,
-        seconds=seconds,
-        frame_rate=frames / seconds,
-        speed=clip.duration_seconds / seconds if clip.duration_seconds else None,
         model=done[0].model,
         provider=done[0].provider,
-        encoder=sink.encoder,
         background=background,
-        stages=tuple(stage_time(name, histogram) for name, histogram in times.items()),
-        notices=tuple(dict.fromkeys(notices)),
+        times=times,
+        notices=dict.fromkeys(notices),
         jobs=len(done),
     )

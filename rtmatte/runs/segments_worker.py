@@ -24,16 +24,17 @@ import cv2
 
 from rtmatte.capture.segment import Segment
 from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.composite.compositor import Compositor
 from rtmatte.composite.video_background import VideoBackground
 from rtmatte.errors import JobDiedError, NoFramesError
 from rtmatte.frame import U8, Frame
-from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.output.packets import PacketWriter
 from rtmatte.output.sink import Sink
 from rtmatte.pool import PicturePool
-from rtmatte.runs.backgrounds import open_background
-from rtmatte.runs.offline import clip_stages, open_sink
+from rtmatte.runs.clip_parts import clip_background, load_clip_matter, open_sink
+from rtmatte.runs.clip_stages import clip_stages
+from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import time_pipeline
 from rtmatte.settings import VideoSettings
 from rtmatte.stats import LatencyHistogram
@@ -190,27 +191,17 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
     settings, pool = task.settings, PicturePool()
     with ExitStack() as stack:
         clip = stack.enter_context(VideoFileSource(task.source, pool=pool, threads=task.threads))
-        behind = None if settings.matte else open_background(settings.background, settings.fit)
-        if behind is not None:
-            stack.callback(behind.close)
+        behind = stack.enter_context(clip_background(settings))
         if isinstance(behind, VideoBackground):
             behind.begin_at(task.clip_begin)
         packets = PacketWriter(task.packets_path)
         part = task.folder / f"{task.segment.number}{task.suffix}"
-        sink = stack.enter_context(open_sink(clip, part, settings, threads=task.threads, packets=packets))
+        sink = stack.enter_context(open_sink(clip.format, part, settings, threads=task.threads, packets=packets))
         tell(Opened(sink.encoder, sink.writer.header))
-        matter = task.matter or load_matter(
-            settings.model,
-            model_spec=settings.model_spec,
-            device=settings.device,
-            threads=settings.threads or task.threads,
-            sample_aspect_ratio=clip.format.sample_aspect_ratio,
-            both_ways=settings.both_ways,
-            skip_still=settings.skip_still,
-            side_by_side=True,
-        )
+        matter = task.matter or load_clip_matter(clip.format, settings, threads=task.threads)
         kept = _KeptFrames(sink, task.segment)
-        stages = clip_stages(matter, behind, kept, pool, settings, lambda _frame: None)
+        chain = MattingChain(matter, settings, pool=pool)
+        stages = clip_stages(chain, Compositor(behind, light_wrap=settings.light_wrap), kept, pool)
         try:
             clip.restrict(task.segment)
             times = time_pipeline(

@@ -8,19 +8,24 @@ second:    as runs/offline.py has it, with a matter that gives the remembered al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtmatte.capture.source import Source
+from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import ModelOutputError
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
+from rtmatte.refine.subject import Subject
 from rtmatte.runs.estimate_stage import estimate_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
+from rtmatte.runs.progress import Teller
 from rtmatte.settings import VideoSettings
 from rtmatte.temporal.one_way import Moment, OneWayMean, Said, both_sides
 from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
@@ -39,6 +44,20 @@ class FirstPass:
         self.goes_back = not is_fine(matter) and settings.smoothing_s > 0
         self.has_use = not is_fine(matter) or self.plate is not None
         self._matter, self._settings = matter, settings
+
+    def look(self, source: Path, pool: PicturePool, tell: Teller) -> None:
+        """Through the whole clip, and back, as far as that is of use.
+
+        Raises: as `VideoFileSource` and `run_pipeline`.
+        """
+        tell.passes = 1 + self.has_use + self.goes_back
+        if self.has_use:
+            with VideoFileSource(source, pool=pool) as clip:
+                self.run(clip, pool, tell)
+            tell.next_pass()
+        if self.goes_back:
+            self.go_back(tell)
+            tell.next_pass()
 
     def run(self, clip: Source, pool: PicturePool, on_progress: Callable[[int], None]) -> None:
         """The whole clip, once through the model.
@@ -94,6 +113,11 @@ class FirstPass:
             return self._matter
         future = self.future if self.goes_back else None
         return SecondLook(self.moments, future, self._matter, self._settings.smoothing_s)
+
+    def second_chain(self, subject: Subject | None = None, pool: PicturePool | None = None) -> MattingChain:
+        """What makes the frames in the second pass: alpha comes smoothed, and the room is known."""
+        settled = replace(self._settings, smoothing_s=0)
+        return MattingChain(self.second_matter(), settled, self.plate, subject, pool)
 
     def close(self) -> None:
         """Frees what was remembered; may be called twice."""

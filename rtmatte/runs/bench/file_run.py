@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import Frame
 from rtmatte.matting.matter import Matter
-from rtmatte.output.video_file import VideoFileSink
 from rtmatte.pool import PicturePool
-from rtmatte.runs.backgrounds import open_background
 from rtmatte.runs.bench.cases import Case
 from rtmatte.runs.bench.recorder import Recorder
-from rtmatte.runs.offline import clip_stages
+from rtmatte.runs.clip_parts import clip_background, open_sink
+from rtmatte.runs.clip_stages import clip_stages
+from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
 
@@ -62,23 +63,14 @@ def run_clip(
 
     Raises: what `process_video` raises, but for a stop.
     """
-    settings = VideoSettings(background=background)
+    settings = VideoSettings(background=background, overwrite=True)
     with ExitStack() as stack:
         pool = PicturePool()
         frames = _Loop(clip, pool, recorder)
         stack.callback(frames.close)
-        behind = open_background(background, settings.fit)
-        if behind is not None:
-            stack.callback(behind.close)
+        behind = stack.enter_context(clip_background(settings))
         target = folder / ("out.mov" if behind is None else "out.mp4")
-        sink = VideoFileSink(
-            target,
-            frames.format,
-            quality=settings.encoder_quality,
-            encoder=settings.encoder,
-            keep_alpha=behind is None,
-            overwrite=True,
-        )
+        sink = open_sink(frames.format, target, settings)
 
         def encoded(frame: Frame) -> None:
             recorder.left(frame.index)
@@ -96,7 +88,8 @@ def run_clip(
                     sample_aspect_ratio=frames.format.sample_aspect_ratio,
                     side_by_side=True,
                 )
-                stages = clip_stages(matter, behind, sink, pool, settings, encoded)
+                chain = MattingChain(matter, settings, pool=pool)
+                stages = clip_stages(chain, Compositor(behind), sink, pool, encoded)
                 used = Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once)
                 run_pipeline(
                     frames,
