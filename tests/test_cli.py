@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,9 +21,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rtmatte.cli import app
+from rtmatte.cli import app, image, video, webcam
 from rtmatte.errors import SettingsError
-from rtmatte.settings import BEST_VIDEO, RefinerName, VideoSettings
+from rtmatte.settings import BEST_VIDEO, EstimateSettings, ImageSettings, LiveSettings, RefinerName, VideoSettings
 from tests import clips
 from tests.decoding import decode
 
@@ -198,22 +201,41 @@ def test_the_demo_needs_no_file(tmp_path: Path) -> None:
     assert np.abs(blurred).mean() < 0.5 * np.abs(corner).mean()
 
 
-def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    chosen: list[dict[str, Any]] = []
+@pytest.mark.parametrize(
+    ("command", "kind", "made_of_others"),
+    [
+        (video.video, VideoSettings, set()),
+        (image.image, ImageSettings, set()),
+        (webcam.webcam, LiveSettings, {"backgrounds", "size_wh"}),
+    ],
+    ids=["video", "image", "webcam"],
+)
+def test_every_setting_is_an_option_with_the_same_default(
+    command: Callable[..., None], kind: type[EstimateSettings], made_of_others: set[str]
+) -> None:
+    parameters = inspect.signature(command).parameters
+    assert {field.name for field in fields(kind)} - set(parameters) == made_of_others
+    for field in fields(kind):
+        if field.name not in made_of_others:
+            assert parameters[field.name].default == (None if field.default == () else field.default)
 
-    def process(_source: Path, _target: Path, **options: Any) -> None:
-        chosen.append(options)
+
+def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen: list[VideoSettings] = []
+
+    def run(_source: Path, _target: Path, settings: VideoSettings, **_: Any) -> None:
+        chosen.append(settings)
         raise SettingsError("enough")
 
-    monkeypatch.setattr("rtmatte.runs.offline.process_video", process)
+    monkeypatch.setattr("rtmatte.runs.offline.run_video", run)
     for extra in ([], ["--quality", "best"], ["--quality", "best", "--model", "selfie", "--refine", "upscale"]):
         done = CliRunner().invoke(app, ["video", "a.mp4", "-o", str(tmp_path / "b.mp4"), *extra])
         assert isinstance(done.exception, SettingsError), done.output
-    normal, best, mixed = ({name: options[name] for name in BEST_VIDEO} for options in chosen)
+    normal, best, mixed = ({name: getattr(settings, name) for name in BEST_VIDEO} for settings in chosen)
     assert normal == {name: getattr(VideoSettings, name) for name in BEST_VIDEO}
     assert best == dict(BEST_VIDEO)
     assert mixed == {**BEST_VIDEO, "refiner": "upscale"}
-    assert [options["model"] for options in chosen] == [VideoSettings.model, VideoSettings.model, "selfie"]
+    assert [settings.model for settings in chosen] == [VideoSettings.model, VideoSettings.model, "selfie"]
 
 
 @pytest.mark.parametrize("name", get_args(RefinerName))

@@ -23,7 +23,7 @@ from rtmatte.refine import spill_kernels
 from rtmatte.refine.spill import Despill
 from rtmatte.runs.offline import process_video
 from rtmatte.runs.stills import process_image, remove_background
-from rtmatte.settings import LiveSettings
+from rtmatte.settings import LiveSettings, VideoSettings
 from tests import clips
 from tests.frames import BT709, copy_of, noise_picture, planes
 from tests.nets import image_net
@@ -235,10 +235,10 @@ def test_the_option_of_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
         assert tuple(bgra[20, 30, :3]) == (210, wanted, 230)
     assert CliRunner().invoke(app, [*usual, "--spill", "red"]).exit_code == 2
 
-    def catch(*_: Any, **options: Any) -> None:
-        raise SettingsError(options["spill"])
+    def catch(_source: Path, _target: Path, settings: VideoSettings, **_: Any) -> None:
+        raise SettingsError(settings.spill)
 
-    monkeypatch.setattr("rtmatte.runs.offline.process_video", catch)
+    monkeypatch.setattr("rtmatte.runs.offline.run_video", catch)
     done = CliRunner().invoke(app, ["video", "a.mp4", "-o", str(tmp_path / "c.mp4"), "--spill", "blue"])
     assert str(done.exception) == "blue"
 

@@ -82,7 +82,7 @@ def bench(
         clip=clip,
         camera=camera,
         models=_several(models),
-        sizes_wh=tuple(map(_size_wh, _several(sizes))),
+        sizes_wh=tuple(options.size_wh(size, option="--sizes") for size in _several(sizes)),
         devices=_several(devices),
         threads=tuple(map(_count, _several(threads))),
         background=background,
@@ -113,13 +113,6 @@ def bench(
 
 def _several(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _size_wh(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise SettingsError(f"--sizes: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
-    return int(width), int(height)
 
 
 def _count(text: str) -> int:

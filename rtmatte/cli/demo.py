@@ -24,9 +24,6 @@ def demo(
 
     with speaking.progress_bar(quiet=quiet) as on_progress:
         report = run_demo(folder, seconds=seconds, on_progress=on_progress)
-    if json:
-        speaking.print_json(report.as_dict())
-    elif not quiet:
-        for line in speaking.report_lines(report):
-            speaking.say(line)
-        speaking.say(f"Look at {folder / 'side-by-side.png'}, then try: rtmatte video YOUR.mp4 -o out.mp4 -b blur")
+    advice = f"Look at {folder / 'side-by-side.png'}, then try: rtmatte video YOUR.mp4 -o out.mp4 -b blur"
+    lines = [*speaking.report_lines(report), advice]
+    speaking.say_result(report.as_dict(), lines, as_json=json, quiet=quiet)

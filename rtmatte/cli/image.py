@@ -46,21 +46,8 @@ def image(
     from rtmatte.runs.backgrounds import open_background
     from rtmatte.runs.stills import process_image
 
-    settings = ImageSettings(
-        background=background,
-        fit=fit,
-        model=model,
-        model_spec=model_spec,
-        device=device,
-        threads=threads,
-        keep=tuple(keep or ()),
-        drop=tuple(drop or ()),
-        spill=spill,
-        **options.by_quality(context, quality, BEST_IMAGE, refiner=refiner, edge_colors=edge_colors),
-        encoder_quality=encoder_quality,
-        max_megapixels=max_megapixels,
-        overwrite=overwrite,
-    )
+    best = options.best_of(context, quality, BEST_IMAGE)
+    settings = options.settings(ImageSettings, locals(), keep=tuple(keep or ()), drop=tuple(drop or ()), **best)
     behind = open_background(settings.background, settings.fit)
     matter = load_for_stills(
         settings.model, model_spec=settings.model_spec, device=settings.device, threads=settings.threads
@@ -80,10 +67,7 @@ def image(
         overwrite=settings.overwrite,
         encoder_quality=settings.encoder_quality,
     )
-    if json:
-        speaking.print_json(asdict(report))
-    elif not quiet:
-        width, height = report.size_wh
-        speaking.say(f"{output}: {width}x{height} in {report.seconds:.2f} s on {report.provider}")
-        for notice in report.notices:
-            speaking.say(f"  note: {notice}")
+    width, height = report.size_wh
+    lines = [f"{output}: {width}x{height} in {report.seconds:.2f} s on {report.provider}"]
+    lines += [f"  note: {notice}" for notice in report.notices]
+    speaking.say_result(asdict(report), lines, as_json=json, quiet=quiet)

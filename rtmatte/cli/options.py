@@ -1,16 +1,19 @@
-"""Options that several subcommands share; their defaults are those of `rtmatte.settings`."""
+"""Options that several subcommands share, and what becomes of them; defaults and choices are `rtmatte.settings`'."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from rtmatte.errors import SettingsError
-from rtmatte.settings import Device
+from rtmatte.settings import Device, EstimateSettings, Fit, FocusName, People, RefinerName, SpillName, WhenSlow
+
+_Settings = TypeVar("_Settings", bound=EstimateSettings)
 
 Input = Annotated[Path, typer.Argument(help="The file to read.", show_default=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; its extension chooses the format.")]
@@ -23,9 +26,7 @@ Background = Annotated[
         help="none (transparent), blur, blur:0.7, '#00b140', a colour name, or a picture or clip file.",
     ),
 ]
-FitOption = Annotated[
-    Literal["cover", "contain", "stretch"], typer.Option("--fit", help="How a background file fills the frame.")
-]
+FitOption = Annotated[Fit, typer.Option("--fit", help="How a background file fills the frame.")]
 Model = Annotated[str, typer.Option("--model", help="A name of 'rtmatte models list', or your own .onnx file.")]
 LiveModel = Annotated[
     str,
@@ -41,7 +42,7 @@ TargetRate = Annotated[
     ),
 ]
 WhenSlowOption = Annotated[
-    Literal["auto", "drop", "propagate"],
+    WhenSlow,
     typer.Option("--when-slow", help="If the model is slower than the camera: fewer frames, or masks carried on."),
 ]
 MaxCpu = Annotated[float | None, typer.Option("--max-cpu", metavar="PERCENT", help="Of all cores together.")]
@@ -55,7 +56,7 @@ DeviceOption = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
 FocusOption = Annotated[
-    Literal["whole", "near", "fast"],
+    FocusName,
     typer.Option(
         "--focus", help="What the model sees: all, or people near, if far from the camera; fast: that at half the work."
     ),
@@ -63,13 +64,12 @@ FocusOption = Annotated[
 SkipStill = Annotated[
     bool, typer.Option("--skip-still/--no-skip-still", help="Let the model rest while nothing moves.")
 ]
+Smoothing = Annotated[float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")]
 RefinerOption = Annotated[
-    Literal["guided", "upscale", "closed-form", "knn"],
+    RefinerName,
     typer.Option("--refine", help="How the mask comes to full size: along edges, plainly, or by slow exact matting."),
 ]
-PeopleOption = Annotated[
-    Literal["everyone", "nearest"], typer.Option("--people", help="Who stays: everyone, or only who is nearest.")
-]
+PeopleOption = Annotated[People, typer.Option("--people", help="Who stays: everyone, or only who is nearest.")]
 Keep = Annotated[
     list[str] | None,
     typer.Option("--keep", metavar="X,Y", help="Who stays: a point on them in the first picture; 320,240 or 50%,40%."),
@@ -90,7 +90,7 @@ EdgeColors = Annotated[
     typer.Option("--edge-colors/--no-edge-colors", help="Take the old background out of the colours of soft edges."),
 ]
 Spill = Annotated[
-    Literal["off", "auto", "green", "blue"],
+    SpillName,
     typer.Option(
         "--spill",
         help="Despill: take the light of a green or blue screen off the person; auto: of any coloured wall, off edges.",
@@ -124,21 +124,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 
-def size_wh(text: str) -> tuple[int, int]:
-    """Raises: `SettingsError` for what isn't WIDTHxHEIGHT."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
-    if match is None:
-        raise SettingsError(f"--size: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
-    return int(match[1]), int(match[2])
+def settings(kind: type[_Settings], chosen: Mapping[str, Any], **others: Any) -> _Settings:
+    """`kind` with what a subcommand's parameters say: those of `chosen` that are called as its fields, and `others`.
+
+    Raises: `SettingsError` for what is out of range or contradicts another.
+    """
+    names = {field.name for field in fields(kind)} & set(chosen)
+    return kind(**{name: chosen[name] for name in names} | others)
 
 
-def by_quality(context: typer.Context, quality: str, best: Mapping[str, Any], **values: Any) -> dict[str, Any]:
-    """The values of some options; with `--quality best` those of `best` wherever the user gave none."""
+def best_of(context: typer.Context, quality: str, best: Mapping[str, Any]) -> dict[str, Any]:
+    """With `--quality best` what it chooses wherever the user chose nothing."""
     if quality == "normal":
-        return values
-    return {name: value if _is_given(context, name) else best.get(name, value) for name, value in values.items()}
+        return {}
+    return {name: value for name, value in best.items() if not _is_given(context, name)}
 
 
 def _is_given(context: typer.Context, option: str) -> bool:
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def size_wh(text: str, *, option: str = "--size") -> tuple[int, int]:
+    """Raises: `SettingsError` for what isn't WIDTHxHEIGHT."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    if match is None:
+        raise SettingsError(f"{option}: expected WIDTHxHEIGHT, such as 1280x720, got {text!r}.")
+    return int(match[1]), int(match[2])

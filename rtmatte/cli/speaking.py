@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -73,6 +73,15 @@ def say(text: str) -> None:
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object for machines, on stdout."""
     print(json.dumps(value, indent=2))
+
+
+def say_result(value: dict[str, Any], lines: Iterable[str], *, as_json: bool, quiet: bool) -> None:
+    """What a run came to: as JSON on stdout, or in `lines` for people."""
+    if as_json:
+        print_json(value)
+    elif not quiet:
+        for line in lines:
+            say(line)
 
 
 @contextmanager

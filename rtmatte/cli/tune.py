@@ -20,14 +20,14 @@ _USUAL_SIZE = "1280x720"
 
 
 def tune(
-    fps: options.TargetRate = LiveSettings.frame_rate_requested,
+    frame_rate_requested: options.TargetRate = LiveSettings.frame_rate_requested,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the picture.")] = _USUAL_SIZE,
     model: options.LiveModel = LiveSettings.model,
     model_spec: options.ModelSpec = LiveSettings.model_spec,
     device: options.DeviceOption = LiveSettings.device,
     threads: options.Threads = LiveSettings.threads,
     when_slow: options.WhenSlowOption = LiveSettings.when_slow,
-    max_cpu: options.MaxCpu = LiveSettings.max_cpu_percent,
+    max_cpu_percent: options.MaxCpu = LiveSettings.max_cpu_percent,
     again: Annotated[bool, typer.Option("--again", help="Measure, although there are kept measurements.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -41,16 +41,7 @@ def tune(
     """
     from rtmatte.runs.tune.tuner import tune as run_tune
 
-    settings = LiveSettings(
-        frame_rate_requested=fps,
-        size_wh=options.size_wh(size),
-        model=model,
-        model_spec=model_spec,
-        device=device,
-        threads=threads,
-        when_slow=when_slow,
-        max_cpu_percent=max_cpu,
-    )
+    settings = options.settings(LiveSettings, locals(), size_wh=options.size_wh(size))
     assert settings.size_wh is not None
 
     def before_measuring() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.settings import BEST_VIDEO, VideoSettings
+from rtmatte.settings import BEST_VIDEO, Codec, Encoder, VideoSettings
 
 
 def video(
@@ -23,9 +23,7 @@ def video(
     threads: options.Threads = VideoSettings.threads,
     focus: options.FocusOption = VideoSettings.focus,
     skip_still: options.SkipStill = VideoSettings.skip_still,
-    smoothing: Annotated[
-        float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
-    ] = VideoSettings.smoothing_s,
+    smoothing_s: options.Smoothing = VideoSettings.smoothing_s,
     refiner: options.RefinerOption = VideoSettings.refiner,
     people: options.PeopleOption = VideoSettings.people,
     keep: options.Keep = None,
@@ -42,17 +40,17 @@ def video(
     ] = VideoSettings.two_pass,
     quality: options.Quality = "normal",
     codec: Annotated[
-        Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
+        Codec | None,
         typer.Option("--codec", help="Video codec [default: the container's usual one]."),
     ] = VideoSettings.codec,
     encoder_quality: Annotated[
         int, typer.Option("--encoder-quality", help="1 (small) to 100 (best).")
     ] = VideoSettings.encoder_quality,
     encoder: Annotated[
-        Literal["auto", "software", "hardware"],
+        Encoder,
         typer.Option("--encoder", help="auto tries the hardware and falls back to software."),
     ] = VideoSettings.encoder,
-    stall_timeout: Annotated[
+    stall_timeout_s: Annotated[
         float, typer.Option("--stall-timeout", help="Seconds on one frame after which a run counts as stalled.")
     ] = VideoSettings.stall_timeout_s,
     jobs: options.Jobs = VideoSettings.jobs,
@@ -64,51 +62,12 @@ def video(
 
     rtmatte video talk.mp4 -o talk-blurred.mp4 --background blur
     """
-    from rtmatte.runs.offline import process_video
+    from rtmatte.runs.offline import run_video
 
+    best = options.best_of(context, quality, BEST_VIDEO)
+    settings = options.settings(VideoSettings, locals(), keep=tuple(keep or ()), drop=tuple(drop or ()), **best)
     with speaking.progress_bar(quiet=quiet) as on_progress:
-        report = process_video(
-            source,
-            output,
-            background=background,
-            fit=fit,
-            matte=matte,
-            **options.by_quality(
-                context,
-                quality,
-                BEST_VIDEO,
-                both_ways=both_ways,
-                clean_plate=clean_plate,
-                two_pass=two_pass,
-                refiner=refiner,
-            ),
-            model=model,
-            model_spec=model_spec,
-            device=device,
-            threads=threads,
-            focus=focus,
-            skip_still=skip_still,
-            smoothing_s=smoothing,
-            people=people,
-            keep=keep or (),
-            drop=drop or (),
-            click_model=click_model,
-            edge_colors=edge_colors,
-            spill=spill,
-            plate=plate,
-            light_wrap=light_wrap,
-            codec=codec,
-            encoder_quality=encoder_quality,
-            encoder=encoder,
-            stall_timeout_s=stall_timeout,
-            jobs=jobs,
-            overwrite=overwrite,
-            on_progress=on_progress,
-        )
-    if json:
-        speaking.print_json(report.as_dict())
-    elif not quiet:
-        for line in speaking.report_lines(report):
-            speaking.say(line)
+        report = run_video(source, output, settings, on_progress=on_progress)
+    speaking.say_result(report.as_dict(), speaking.report_lines(report), as_json=json, quiet=quiet)
     if report.truncated or report.damaged:
         raise typer.Exit(speaking.EXIT_DAMAGED_INPUT)

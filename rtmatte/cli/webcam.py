@@ -37,7 +37,7 @@ def webcam(
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Size of the picture [default: 1280x720].")
     ] = None,
-    fps: options.TargetRate = LiveSettings.frame_rate_requested,
+    frame_rate_requested: options.TargetRate = LiveSettings.frame_rate_requested,
     output: Annotated[
         str, typer.Option("--output", help="The virtual camera: auto, a device such as /dev/video10, or null.")
     ] = LiveSettings.output,
@@ -52,9 +52,7 @@ def webcam(
     ] = LiveSettings.preview,
     focus: options.FocusOption = LiveSettings.focus,
     skip_still: options.SkipStill = LiveSettings.skip_still,
-    smoothing: Annotated[
-        float, typer.Option("--smoothing", help="Time constant of the mask filter in seconds; 0 = off.")
-    ] = LiveSettings.smoothing_s,
+    smoothing_s: options.Smoothing = LiveSettings.smoothing_s,
     refiner: options.RefinerOption = LiveSettings.refiner,
     people: options.PeopleOption = LiveSettings.people,
     edge_colors: options.EdgeColors = LiveSettings.edge_colors,
@@ -63,11 +61,11 @@ def webcam(
     plate: options.Plate = LiveSettings.plate,
     light_wrap: options.LightWrap = LiveSettings.light_wrap,
     when_slow: options.WhenSlowOption = LiveSettings.when_slow,
-    away_after: Annotated[
+    away_after_s: Annotated[
         float | None,
         typer.Option("--away-after", metavar="SECONDS", help="A 'be right back' card once nobody was there so long."),
     ] = LiveSettings.away_after_s,
-    max_cpu: options.MaxCpu = LiveSettings.max_cpu_percent,
+    max_cpu_percent: options.MaxCpu = LiveSettings.max_cpu_percent,
     idle: Annotated[
         bool, typer.Option("--idle/--no-idle", help="Rest while no program reads the virtual camera.")
     ] = LiveSettings.idle,
@@ -94,47 +92,17 @@ def webcam(
     """
     from rtmatte.runs.live.run import run_live
 
-    settings = LiveSettings(
-        camera=camera,
-        loop=loop,
-        size_wh=None if size is None else options.size_wh(size),
-        frame_rate_requested=fps,
-        output=output,
+    settings = options.settings(
+        LiveSettings,
+        locals(),
         backgrounds=tuple(background),
-        fit=fit,
-        safe_frame=safe_frame,
-        mirror=mirror,
-        preview=preview,
-        focus=focus,
-        skip_still=skip_still,
-        smoothing_s=smoothing,
-        refiner=refiner,
-        people=people,
-        edge_colors=edge_colors,
-        spill=spill,
-        clean_plate=clean_plate,
-        plate=plate,
-        light_wrap=light_wrap,
-        when_slow=when_slow,
-        away_after_s=away_after,
-        max_cpu_percent=max_cpu,
-        idle=idle,
-        stats=stats,
-        metrics_port=metrics_port,
-        model=model,
-        model_spec=model_spec,
-        device=device,
-        threads=threads,
+        size_wh=None if size is None else options.size_wh(size),
     )
     line = _StatusLine(quiet=quiet, seconds=seconds)
     speaking.stop_on_signals(line.stop)
     status = run_live(settings, on_status=line.show, stop=line.stop)
     line.clear()
-    if json:
-        speaking.print_json(status.as_dict())
-    elif not quiet:
-        for text in _summary(status):
-            speaking.say(text)
+    speaking.say_result(status.as_dict(), _summary(status), as_json=json, quiet=quiet)
 
 
 class _StatusLine:
