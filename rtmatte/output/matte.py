@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 
@@ -14,6 +12,7 @@ from rtmatte.frame import U8, ColorTags, Frame, VideoFormat
 from rtmatte.output.clip_writer import ClipWriter
 from rtmatte.output.encoders import EncoderRow
 from rtmatte.output.packets import PacketWriter
+from rtmatte.output.sink import ClipSink
 from rtmatte.output.video_file import copy_plane
 
 _ENCODERS = {
@@ -22,7 +21,7 @@ _ENCODERS = {
 }
 
 
-class MatteSink:
+class MatteSink(ClipSink):
     """Writes alpha (0 = background, 255 = foreground) as the luma of a lossless grey clip, without audio.
 
     FFV1 in .mkv, PNG in .mov (which keeps time stamps exact; Matroska rounds them to milliseconds). `threads` and
@@ -70,14 +69,3 @@ class MatteSink:
         self._frame.make_writable()
         copy_plane(alpha_u8, self._frame.planes[0])
         self.writer.encode(self._frame, frame.pts, frame.duration, frame.time_base)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.writer.publish()
-        else:
-            self.writer.discard()

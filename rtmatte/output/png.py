@@ -16,6 +16,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmatte.output.still_header import StillHeader
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB, _RGBA = 2, 6
 _AVERAGE = 3
@@ -24,36 +26,26 @@ _LEVEL = 3
 _INCHES_PER_METRE = 1 / 0.0254
 
 
-def write_png(
-    file: IO[bytes],
-    strips: Iterable[NDArray[np.uint8] | NDArray[np.uint16]],
-    size_wh: tuple[int, int],
-    *,
-    depth: int,
-    channels: int,
-    icc_profile: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> None:
-    """Writes strips of rows, (h, W, 3) RGB or (h, W, 4) straight RGBA, uint8 or uint16 as `depth` says.
+def write_png(file: IO[bytes], strips: Iterable[NDArray[np.uint8] | NDArray[np.uint16]], header: StillHeader) -> None:
+    """Writes strips of rows, (h, W, 3) RGB or (h, W, 4) straight RGBA, uint8 or uint16 as `header` says.
 
     Raises: OSError of the file.
     """
-    color_type = _RGBA if channels == 4 else _RGB
+    color_type = _RGBA if header.channels == 4 else _RGB
     file.write(_SIGNATURE)
-    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", *size_wh, depth, color_type, 0, 0, 0))
-    if icc_profile:
-        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
-    if dpi:
-        _chunk(file, b"pHYs", struct.pack(">IIB", *(round(value * _INCHES_PER_METRE) for value in dpi), 1))
-    if exif:
-        _chunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", *header.size_wh, header.depth, color_type, 0, 0, 0))
+    if header.icc_profile:
+        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(header.icc_profile))
+    if header.dpi:
+        _chunk(file, b"pHYs", struct.pack(">IIB", *(round(value * _INCHES_PER_METRE) for value in header.dpi), 1))
+    if header.exif:
+        _chunk(file, b"eXIf", header.exif.removeprefix(b"Exif\0\0"))
 
-    bytes_per_pixel = channels * depth // 8
-    above = np.zeros(size_wh[0] * bytes_per_pixel, np.uint8)
+    dtype, bytes_per_pixel = ">u2" if header.depth == 16 else "u1", header.channels * header.depth // 8
+    above = np.zeros(header.size_wh[0] * bytes_per_pixel, np.uint8)
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
     for strip in strips:
-        rows = np.ascontiguousarray(strip, ">u2" if depth == 16 else np.uint8).view(np.uint8).reshape(len(strip), -1)
+        rows = np.ascontiguousarray(strip, dtype).view(np.uint8).reshape(len(strip), -1)
         packed = packer.compress(_averaged(rows, above, bytes_per_pixel).data)
         if packed:
             _chunk(file, b"IDAT", packed)

@@ -1,4 +1,4 @@
-"""Where finished pictures go: the protocol."""
+"""Where finished pictures go: the protocol, and what all sinks into clips have in common."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ class ClipSink(Sink, Protocol):
     """A sink into a clip, with what writes it: packets that others have encoded can be appended there."""
 
     writer: ClipWriter
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.writer.publish()
+        else:
+            self.writer.discard()

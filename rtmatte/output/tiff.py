@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, TiffTags
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from rtmatte.errors import OutputWriteError
+from rtmatte.output.still_header import StillHeader
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES = 273, 277, 278, 279
@@ -30,18 +31,8 @@ _HEADER = struct.pack("<2sHI", b"II", 42, 8)
 _MAX_BYTES = 2**32 - 1
 
 
-def write_tiff(
-    file: IO[bytes],
-    strips: Iterable[NDArray[np.uint8] | NDArray[np.uint16]],
-    size_wh: tuple[int, int],
-    *,
-    depth: int,
-    channels: int,
-    icc_profile: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> None:
-    """Writes strips of rows, (h, W, 3) RGB or (h, W, 4) straight RGBA, uint8 or uint16 as `depth` says, deflated.
+def write_tiff(file: IO[bytes], strips: Iterable[NDArray[np.uint8] | NDArray[np.uint16]], header: StillHeader) -> None:
+    """Writes strips of rows, (h, W, 3) RGB or (h, W, 4) straight RGBA, uint8 or uint16 as `header` says, deflated.
 
     All strips but the last have the same number of rows.
 
@@ -49,15 +40,15 @@ def write_tiff(
     """
     strips = iter(strips)
     first = next(strips)
-    directory = _directory(size_wh, depth, channels, icc_profile, exif, dpi)
+    directory = _directory(header)
     directory[_ROWS_PER_STRIP] = len(first)
     # The directory comes first and is written again with the lengths of the strips, once they are known.
-    empty = (0,) * -(-size_wh[1] // len(first))
+    empty = (0,) * -(-header.size_wh[1] // len(first))
     _write_directory(file, directory, empty, empty)
     counts, offsets = [], []
     start = file.tell()
     for strip in chain([first], strips):
-        differences = strip.astype("<u2" if depth == 16 else np.uint8)
+        differences = strip.astype("<u2" if header.depth == 16 else np.uint8)
         differences[:, 1:] -= strip[:, :-1]
         packed = zlib.compress(differences.tobytes(), _LEVEL)
         offsets.append(file.tell() - start)
@@ -80,32 +71,25 @@ def _write_directory(
     file.write(directory.tobytes(len(_HEADER)))
 
 
-def _directory(
-    size_wh: tuple[int, int],
-    depth: int,
-    channels: int,
-    icc_profile: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> ImageFileDirectory_v2:
+def _directory(header: StillHeader) -> ImageFileDirectory_v2:
     directory = ImageFileDirectory_v2(ifh=_HEADER)
-    if exif:
+    if header.exif:
         source = Image.Exif()
-        source.load(exif)
+        source.load(header.exif)
         for tag in source:
             directory[tag] = source.get_ifd(tag) if tag in _SUBDIRECTORIES else source[tag]
-    directory[_WIDTH], directory[_LENGTH] = size_wh
-    directory[_BITS] = (depth,) * channels
+    directory[_WIDTH], directory[_LENGTH] = header.size_wh
+    directory[_BITS] = (header.depth,) * header.channels
     directory[_COMPRESSION] = _DEFLATE
     directory[_PHOTOMETRIC] = _RGB
-    directory[_SAMPLES] = channels
+    directory[_SAMPLES] = header.channels
     directory[_PLANAR] = _CONTIGUOUS
     directory[_PREDICTOR] = _HORIZONTAL
-    if channels == 4:
+    if header.channels == 4:
         directory[_EXTRA_SAMPLES] = _UNASSOCIATED
-    if dpi:
+    if header.dpi:
         directory[_RESOLUTION_UNIT] = _INCH
-        directory[_X_RESOLUTION], directory[_Y_RESOLUTION] = dpi
-    if icc_profile:
-        directory[_ICC_PROFILE] = icc_profile
+        directory[_X_RESOLUTION], directory[_Y_RESOLUTION] = header.dpi
+    if header.icc_profile:
+        directory[_ICC_PROFILE] = header.icc_profile
     return directory

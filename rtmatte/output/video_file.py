@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
@@ -14,9 +12,10 @@ from rtmatte.frame import I420, U8, Frame, VideoFormat
 from rtmatte.output.clip_writer import ClipWriter
 from rtmatte.output.encoders import EncoderPreference, VideoCodec, choose_encoder, codec_for
 from rtmatte.output.packets import PacketWriter
+from rtmatte.output.sink import ClipSink
 
 
-class VideoFileSink:
+class VideoFileSink(ClipSink):
     """Writes I420 frames to `path`; the container goes by its suffix, the encoder by `codec` and `encoder`.
 
     With `keep_alpha` the clip is transparent: colours straight (not premultiplied), alpha beside them. `quality` runs
@@ -86,17 +85,6 @@ class VideoFileSink:
             copy_plane(plane, destination)
         coded = self._frame if self._frame.format.name == self._pix_fmt else self._frame.reformat(format=self._pix_fmt)
         self.writer.encode(coded, frame.pts, frame.duration, frame.time_base)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.writer.publish()
-        else:
-            self.writer.discard()
 
 
 def copy_plane(plane: U8, destination: av.video.plane.VideoPlane) -> None:

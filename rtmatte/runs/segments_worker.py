@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
 from typing import Self, TypeAlias
 
 import cv2
@@ -180,9 +179,7 @@ class _KeptFrames:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """The sink is closed by whoever opened it."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from rtmatte.machine import resident_bytes
@@ -39,9 +38,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
 
