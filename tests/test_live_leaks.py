@@ -42,16 +42,17 @@ class Watcher:
         self.frames += 1
 
 
+def left_half(_frame: Frame) -> F32:
+    alpha = np.zeros((24, 40), np.float32)
+    alpha[:, :20] = 1
+    return alpha
+
+
 def test_the_watcher_would_see_the_room() -> None:
     """The test of the test: with everything foreground in half of the picture, that half is seen."""
     watcher = Watcher()
 
-    def half(_frame: Frame) -> F32:
-        alpha = np.zeros((24, 40), np.float32)
-        alpha[:, :20] = 1
-        return alpha
-
-    with live(lambda: FunctionMatter(half), look=watcher, draw=the_room) as run:
+    with live(lambda: FunctionMatter(left_half), look=watcher, draw=the_room) as run:
         run.script().frames(1000)
         run.wait(lambda: watcher.raw_pixels > 1000)
 
@@ -254,12 +255,7 @@ def test_the_last_frame_on_the_device_is_a_card() -> None:
         assert isinstance(picture, I420)
         last[:] = [Frame(I420.over(picture.buffer.copy(), picture.size_wh, picture.color), 0, frame.time_base, 0)]
 
-    def half(_frame: Frame) -> F32:
-        alpha = np.zeros((24, 40), np.float32)
-        alpha[:, :20] = 1
-        return alpha
-
-    with live(lambda: FunctionMatter(half), look=look, draw=the_room) as run:
+    with live(lambda: FunctionMatter(left_half), look=look, draw=the_room) as run:
         run.script().frames(100_000)
         run.wait_status(lambda status: status.sent > 3)
         whole(last[0])

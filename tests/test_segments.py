@@ -30,27 +30,14 @@ from rtmatte.runs import segments
 from rtmatte.runs.segments_plan import cut_at_key_frames
 from tests import clips
 from tests.decoding import decode, packets_of
-from tests.test_offline import numbers
+from tests.test_offline import EverythingIsForeground, numbers
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 60
 """With a key frame in every 12th: two jobs meet at frame 24 or 36."""
 
 
-class Everything:
-    """A matter that keeps the whole picture, so that the pattern's number is still readable in the output."""
-
-    name = "everything"
-    provider = "test"
-
-    def estimate(self, frame: Frame) -> F32:
-        return np.ones((8, 8), np.float32)
-
-    def reset(self) -> None:
-        pass
-
-
-class Killed(Everything):
+class Killed(EverythingIsForeground):
     """Ends its process, as the system does when memory is short."""
 
     def estimate(self, frame: Frame) -> F32:
@@ -63,14 +50,14 @@ class Broken(Exception):
     pass
 
 
-class Breaking(Everything):
+class Breaking(EverythingIsForeground):
     def estimate(self, frame: Frame) -> F32:
         if frame.index == 40:
             raise Broken("at frame 40")
         return super().estimate(frame)
 
 
-class Drifting(Everything):
+class Drifting(EverythingIsForeground):
     """Remembers for ever how many frames it saw: no warm-up makes it what it is in one run."""
 
     def __init__(self) -> None:
@@ -82,7 +69,7 @@ class Drifting(Everything):
 
 
 def run(source: Path, target: Path, jobs: int, **options: Any) -> rtmatte.Report:
-    options = {"background": "#000000", "encoder": "software", "matter": Everything(), **options}
+    options = {"background": "#000000", "encoder": "software", "matter": EverythingIsForeground(), **options}
     return rtmatte.process_video(source, target, jobs=jobs, **options)
 
 
@@ -383,7 +370,7 @@ def test_damage_is_counted_once(tmp_path: Path) -> None:
     ids=["killed", "error"],
 )
 def test_when_one_job_dies_all_do_and_nothing_is_left(
-    matter: Everything, error: type[Exception], says: str, tmp_path: Path
+    matter: EverythingIsForeground, error: type[Exception], says: str, tmp_path: Path
 ) -> None:
     source = clips.plain(tmp_path / "in.mp4", frame_count=FRAMES, audio=[clips.Audio()])
     with pytest.raises(error, match=says):

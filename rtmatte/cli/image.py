@@ -41,32 +41,11 @@ def image(
 
     rtmatte image portrait.jpg -o portrait.png
     """
-    from rtmatte.matting.load_for_stills import load_for_stills
-    from rtmatte.refine.choose import make_refiner
-    from rtmatte.runs.backgrounds import open_background
-    from rtmatte.runs.stills import process_image
+    from rtmatte.runs.stills import run_image
 
     best = options.best_of(context, quality, BEST_IMAGE)
     settings = options.settings(ImageSettings, locals(), keep=tuple(keep or ()), drop=tuple(drop or ()), **best)
-    behind = open_background(settings.background, settings.fit)
-    matter = load_for_stills(
-        settings.model, model_spec=settings.model_spec, device=settings.device, threads=settings.threads
-    )
-    report = process_image(
-        source,
-        output,
-        matter=matter,
-        background=behind,
-        # Plainly is what happens without one, at the picture's own depth and a tile at a time.
-        refiner=None if settings.refiner == "upscale" else make_refiner(settings.refiner),
-        edge_colors=settings.edge_colors,
-        spill=settings.spill,
-        keep=settings.keep,
-        drop=settings.drop,
-        max_megapixels=settings.max_megapixels,
-        overwrite=settings.overwrite,
-        encoder_quality=settings.encoder_quality,
-    )
+    report = run_image(source, output, settings)
     width, height = report.size_wh
     lines = [f"{output}: {width}x{height} in {report.seconds:.2f} s on {report.provider}"]
     lines += [f"  note: {notice}" for notice in report.notices]

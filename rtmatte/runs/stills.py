@@ -22,13 +22,16 @@ from rtmatte.capture.image import DEFAULT_MAX_MEGAPIXELS, Still, read_image, sti
 from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
+from rtmatte.matting.load_for_stills import load_for_stills
 from rtmatte.matting.matter import Matter, Prompted
 from rtmatte.output.image import Pixels, check_target, write_image
+from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.closed_form import foreground_multi_level
 from rtmatte.refine.refiner import Refiner
 from rtmatte.refine.spill import Despill
 from rtmatte.refine.subject import Subject
-from rtmatte.settings import SpillName
+from rtmatte.runs.backgrounds import open_background
+from rtmatte.settings import ImageSettings, SpillName
 
 _TILE_PIXELS = 1 << 20
 
@@ -41,6 +44,32 @@ class StillReport:
     seconds: float
     provider: str
     notices: tuple[str, ...]
+
+
+def run_image(source: Path, target: Path, settings: ImageSettings) -> StillReport:
+    """A picture file through all that the settings ask for.
+
+    Raises: as `process_image`, `load_for_stills` and `open_background`.
+    """
+    behind = open_background(settings.background, settings.fit)
+    matter = load_for_stills(
+        settings.model, model_spec=settings.model_spec, device=settings.device, threads=settings.threads
+    )
+    return process_image(
+        source,
+        target,
+        matter=matter,
+        background=behind,
+        # Plainly is what happens without one, at the picture's own depth and a tile at a time.
+        refiner=None if settings.refiner == "upscale" else make_refiner(settings.refiner),
+        edge_colors=settings.edge_colors,
+        spill=settings.spill,
+        keep=settings.keep,
+        drop=settings.drop,
+        max_megapixels=settings.max_megapixels,
+        overwrite=settings.overwrite,
+        encoder_quality=settings.encoder_quality,
+    )
 
 
 def process_image(
@@ -110,8 +139,6 @@ def remove_background(
     """
     still = _to_8_bits(_still_of(image))
     if matter is None:
-        from rtmatte.matting.load_for_stills import load_for_stills
-
         matter = load_for_stills(model)
     alpha = _matte(still, matter, background, refiner, edge_colors=edge_colors, spill=spill, keep=keep, drop=drop)
     if background is not None:

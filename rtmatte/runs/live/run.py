@@ -110,26 +110,40 @@ def run_live(
         stack.callback(composer.close)
         stack.callback(leaving.set)
         reader = StatusReader(source, composer, sender, size_wh, chosen=lambda: tuned.told)
-        told_at = 0.0
-        while not stop.is_set():
-            if window is not None:
-                _attend(window, sender, composer, stop)
-            now = time.monotonic()
-            if now - told_at >= _STATUS_INTERVAL_S:
-                told_at = now
-                status = reader.read()
-                recorders.record(status)
-                if on_status is not None:
-                    on_status(status)
-            for thread in (composer, sender):
-                if thread.error is not None:
-                    raise thread.error
-            if composer.ended:
-                break
-            stop.wait(_WAIT_S if window is None else _PREVIEW_WAIT_S)
-        status = reader.read()
-        recorders.record(status)
-    return status
+
+        def tell() -> LiveStatus:
+            status = reader.read()
+            recorders.record(status)
+            return status
+
+        def tell_everybody() -> None:
+            status = tell()
+            if on_status is not None:
+                on_status(status)
+
+        _watch(composer, sender, window, stop, tell_everybody)
+        return tell()
+
+
+def _watch(composer: Composer, sender: Sender, window: Preview | None, stop: Event, tell: Callable[[], None]) -> None:
+    """Until the run is over: tells about twice a second, and does what the preview's keys say.
+
+    Raises: what ended a thread.
+    """
+    told_at = 0.0
+    while not stop.is_set():
+        if window is not None:
+            _attend(window, sender, composer, stop)
+        now = time.monotonic()
+        if now - told_at >= _STATUS_INTERVAL_S:
+            told_at = now
+            tell()
+        for thread in (composer, sender):
+            if thread.error is not None:
+                raise thread.error
+        if composer.ended:
+            return
+        stop.wait(_WAIT_S if window is None else _PREVIEW_WAIT_S)
 
 
 def _withhold(sender: Sender, why: Withheld) -> None:
