@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.output.video_file import VideoFileSink
 from rtmatte.refine.guided import GuidedFilter
+from rtmatte.settings import VideoSettings
 from rtmatte.temporal.flow_filter import FlowFilter
 from tests import clips
 from tests.decoding import decode, packets_of, plane
@@ -44,6 +47,12 @@ def run(source: Path, target: Path, **options: Any) -> rtmatte.Report:
 
 def numbers(path: Path) -> list[int]:
     return [read_frame_number(np.repeat(luma[:, :, None], 3, axis=2)) for luma in decode(path).luma]
+
+
+def test_every_setting_is_an_argument_with_the_same_default() -> None:
+    arguments = inspect.signature(rtmatte.process_video).parameters
+    settings = {field.name: field.default for field in fields(VideoSettings)}
+    assert {name: arguments[name].default for name in settings} == settings
 
 
 CLIPS: dict[str, tuple[str, Callable[..., Path]]] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from rtmatte.capture.video_file import VideoFileSource
@@ -141,34 +141,6 @@ def process_video(
 
     Raises: any of `rtmatte.errors`; KeyboardInterrupt. Nothing that looks finished is left behind then.
     """
-    settings = VideoSettings(
-        background=background,
-        fit=fit,
-        matte=matte,
-        model=model,
-        model_spec=model_spec,
-        device=device,
-        threads=threads,
-        focus=focus,
-        skip_still=skip_still,
-        smoothing_s=smoothing_s,
-        refiner=refiner,
-        people=people,
-        keep=tuple(keep),
-        drop=tuple(drop),
-        click_model=click_model,
-        edge_colors=edge_colors,
-        spill=spill,
-        clean_plate=clean_plate,
-        plate=plate,
-        light_wrap=light_wrap,
-        both_ways=both_ways,
-        two_pass=two_pass,
-        codec=codec,
-        encoder_quality=encoder_quality,
-        encoder=encoder,
-        overwrite=overwrite,
-        stall_timeout_s=stall_timeout_s,
-        jobs=jobs,
-    )
+    given = locals() | {"keep": tuple(keep), "drop": tuple(drop)}
+    settings = VideoSettings(**{field.name: given[field.name] for field in fields(VideoSettings)})
     return run_video(Path(source), Path(target), settings, matter=matter, on_progress=on_progress)
