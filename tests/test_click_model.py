@@ -20,7 +20,7 @@ from rtmatte.refine.divide import divide
 from rtmatte.refine.subject import Subject
 from rtmatte.runs import clicked
 from rtmatte.runs.offline import process_video
-from rtmatte.runs.segments_plan import why_one_job
+from rtmatte.runs.segments.plan import why_one_job
 from rtmatte.settings import VideoSettings
 from rtmatte.temporal.steps import Steps
 from tests import clips

@@ -26,8 +26,9 @@ from rtmatte.errors import JobDiedError, RtmatteError, UnknownModelError
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.recorded import RecordedAlpha
 from rtmatte.output.packets import PacketReader, joined_decoding_times
-from rtmatte.runs import segments
-from rtmatte.runs.segments_plan import cut_at_key_frames
+from rtmatte.runs.segments import run as segments_run
+from rtmatte.runs.segments.plan import cut_at_key_frames, why_one_job
+from rtmatte.settings import VideoSettings
 from tests import clips
 from tests.decoding import decode, packets_of
 from tests.test_offline import EverythingIsForeground, numbers
@@ -312,9 +313,6 @@ def test_where_the_whole_clip_is_needed_one_job_does_it_and_says_why(name: str, 
 
 
 def test_a_recurrent_net_is_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rtmatte.runs.segments_plan import why_one_job
-    from rtmatte.settings import VideoSettings
-
     assert why_one_job(VideoSettings(), None) is None
     assert "remembers" in str(why_one_job(VideoSettings(model="rvm"), None))
 
@@ -338,7 +336,7 @@ def test_masks_that_do_not_meet_are_made_again_with_a_longer_warm_up(
     one, two = decode(tmp_path / "one.mkv"), decode(tmp_path / "two.mkv")
     assert all(np.array_equal(a, b) for a, b in zip(one.luma, two.luma, strict=True))
 
-    monkeypatch.setattr(segments, "_LONGER", 1)
+    monkeypatch.setattr(segments_run, "_LONGER", 1)
     report = run(source, tmp_path / "two.mkv", 2, matter=Drifting(), **options)
     assert any("At 3.60 s" in notice and "masks" in notice for notice in report.notices)
 

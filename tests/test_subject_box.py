@@ -13,7 +13,7 @@ from rtmatte.frame import F32, Frame, Picture, picture_size_wh
 from rtmatte.matting.crop import Crop, Cutter, plan_crop
 from rtmatte.matting.load import Focus, load_matter
 from rtmatte.matting.subject_box import SubjectBox
-from rtmatte.runs.segments_plan import why_one_job
+from rtmatte.runs.segments.plan import why_one_job
 from rtmatte.settings import VideoSettings
 from tests.frames import flat_picture, noise_picture, planes
 

@@ -3,7 +3,7 @@
 decode ──► estimate ──► smooth ──► refine ──► composite ──► encode         see runs/clip_stages.py
 
 With two passes, the clip goes through the model before that; see runs/two_pass.py. With several jobs, processes share
-it; see runs/segments.py.
+it; see runs/segments/run.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import time_pipeline
 from rtmatte.runs.progress import Progress, Teller
 from rtmatte.runs.report import Report, clip_report
-from rtmatte.runs.segments import process_in_segments
+from rtmatte.runs.segments.run import process_in_segments
 from rtmatte.runs.two_pass import FirstPass
 from rtmatte.settings import Codec, Device, Encoder, Fit, FocusName, People, RefinerName, SpillName, VideoSettings
 

@@ -14,12 +14,12 @@ from threading import Thread
 from typing import Self
 
 from rtmatte.errors import JobDiedError, StageStalledError
-from rtmatte.runs.segments_worker import Done, Failed, Message, Task, Unfit
+from rtmatte.runs.segments.worker import Done, Failed, Message, Task, Unfit
 
 # Not multiprocessing: its new processes run the user's main script once more, which has to be written for it.
 _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from rtmatte.runs.segments_worker import main; main()"
+    "from rtmatte.runs.segments.worker import main; main()"
 )
 _TICK_S = 0.1
 _STARTING_S = 60.0

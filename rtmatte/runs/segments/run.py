@@ -31,9 +31,9 @@ from rtmatte.output.sink import ClipSink
 from rtmatte.runs.clip_parts import background_name, clip_background, open_sink
 from rtmatte.runs.progress import Progress, Teller
 from rtmatte.runs.report import Report, clip_report
-from rtmatte.runs.segments_jobs import Jobs
-from rtmatte.runs.segments_plan import cut_at_key_frames, warm_up_seconds, why_one_job
-from rtmatte.runs.segments_worker import Done, Kept, Opened, Task, Unfit
+from rtmatte.runs.segments.jobs import Jobs
+from rtmatte.runs.segments.plan import cut_at_key_frames, warm_up_seconds, why_one_job
+from rtmatte.runs.segments.worker import Done, Kept, Opened, Task, Unfit
 from rtmatte.settings import VideoSettings
 from rtmatte.stats import LatencyHistogram
 

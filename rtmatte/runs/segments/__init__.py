@@ -1,0 +1,1 @@
+"""One clip by several processes at a time."""
