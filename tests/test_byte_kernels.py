@@ -81,11 +81,11 @@ def test_no_time_constant_no_change() -> None:
 
 ROW, WIDE = np.zeros(640, np.uint8), np.zeros(640, np.uint16)
 ARGUMENTS = {
-    "differ": ((ROW, ROW, ROW, WIDE), r"vpmaxuw\s.*%[yz]mm"),
-    "average_rows": ((WIDE,) * 8, r"vpmulhuw\s.*%[yz]mm"),
-    "average_across": ((WIDE, WIDE[6:]), r"vpmulhuw\s.*%[yz]mm"),
-    "follow_row": ((ROW, ROW, ROW, WIDE, np.float32(1), np.float32(1)), r"v(mul|fmadd\d+)ps\s.*%[yz]mm"),
-    "find_restless": ((ROW, ROW, np.zeros(10, np.uint8)), r"vp(cmpn?eq[bdq]|xor|test)\s.*%[yz]mm"),
+    "differ": ((ROW, ROW, ROW, 0, 640, WIDE, 0), r"vpmaxuw\s.*%[yz]mm"),
+    "average_rows": ((np.zeros(700, np.uint16), *range(7), 640, WIDE), r"vpmulhuw\s.*%[yz]mm"),
+    "average_across": ((WIDE, 634, WIDE), r"vpmulhuw\s.*%[yz]mm"),
+    "follow_part": ((ROW, ROW, ROW, 0, 640, WIDE, np.float32(1), np.float32(1)), r"v(mul|fmadd\d+)ps\s.*%[yz]mm"),
+    "find_restless": ((ROW, ROW, 0, 640, np.zeros(10, np.uint8), 0), r"vp(cmpn?eq[bdq]|xor|test)\s.*%[yz]mm"),
 }
 
 
