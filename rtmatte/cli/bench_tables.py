@@ -8,7 +8,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rtmatte.runs.bench.words import bound_line, label_of, machine_line, mebibytes, ran_on, source_line
+from rtmatte.runs.bench.words import (
+    bound_line,
+    changed_line,
+    label_of,
+    machine_line,
+    mebibytes,
+    ran_on,
+    source_line,
+    spread_line,
+)
 
 _LEAST_WIDTH = 120
 _COLOR = {"faster": "green", "slower": "red"}
@@ -83,10 +92,10 @@ def _short(milliseconds: float) -> str:
 
 
 def _ratio(ratio: dict[str, Any]) -> str:
-    """Two lines: the ratio with its verdict, and the interval that the verdict goes by."""
+    """Two lines: the ratio with its verdict, and the interval that the verdict goes by, if there is one."""
     told = f"{ratio['ratio']:.3g}x, {ratio['verdict']}"
     color = _COLOR.get(ratio["verdict"])
-    return f"{f'[{color}]{told}[/]' if color else told}\n({ratio['low']:.3g} to {ratio['high']:.3g})"
+    return f"{f'[{color}]{told}[/]' if color else told}\n{spread_line(ratio)}".rstrip()
 
 
 def _comparison(comparison: dict[str, Any]) -> Table:
@@ -97,5 +106,5 @@ def _comparison(comparison: dict[str, Any]) -> Table:
         if one["only_in"]:
             table.add_row(one["label"], f"only in the {one['only_in']} result", "")
         else:
-            table.add_row(one["label"], _ratio(one["fps"]), _ratio(one["latency"]))
+            table.add_row(one["label"] + changed_line(one), _ratio(one["fps"]), _ratio(one["latency"]))
     return table

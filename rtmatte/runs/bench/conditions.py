@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rtmatte.machine import usable_cores
-
 _BUSY_SHARE = 0.3
 
 
@@ -70,8 +68,8 @@ def as_dict(before: Conditions, after: Conditions) -> dict[str, Any]:
     return {**asdict(before), "governors": list(before.governors), "throttled": since}
 
 
-def warnings_of(conditions: dict[str, Any]) -> list[str]:
-    """Sentences about what makes a result hard to compare, from `as_dict`."""
+def warnings_of(conditions: dict[str, Any], cores: int) -> list[str]:
+    """Sentences about what makes a result hard to compare, from `as_dict`; `cores` are those of its machine."""
     told = []
     if "powersave" in conditions["governors"]:
         told.append("The processor's governor is powersave: clocks may be lower than this machine can.")
@@ -79,7 +77,7 @@ def warnings_of(conditions: dict[str, Any]) -> list[str]:
         told.append("The machine ran on battery.")
     if conditions["throttled"]:
         told.append(f"The processor was slowed down for heat {conditions['throttled']} times during the run.")
-    load, cores = conditions["load_average"], usable_cores()
+    load = conditions["load_average"]
     if load is not None and load > _BUSY_SHARE * cores:
         told.append(f"Other programs were busy before it began: load {load:.1f} on {cores} cores.")
     return told

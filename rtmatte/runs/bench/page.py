@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from rtmatte.runs.bench.plot import plot
-from rtmatte.runs.bench.words import bound_line, label_of, mebibytes, ran_on
+from rtmatte.runs.bench.words import bound_line, changed_line, label_of, mebibytes, ran_on, spread_line
 
 _END_TO_END = (
     *("case", "fps", "lowest", "highest", "latency p50", "p95", "p99 ms"),
@@ -77,8 +77,8 @@ def _comparison(comparison: dict[str, Any]) -> str:
         for name in ("fps", "latency"):
             ratio = one[name]
             if ratio is not None:
-                spread = f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
-                rows.append((one["label"], name, spread, ratio["verdict"]))
+                spread = f"{ratio['ratio']:.3g} {spread_line(ratio)}"
+                rows.append((one["label"], name, spread, ratio["verdict"] + changed_line(one)))
         if one["only_in"]:
             rows.append((one["label"], "", "", f"only in the {one['only_in']} result"))
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in comparison["warnings"])

@@ -196,8 +196,9 @@ class _Bench:
         for one in runnable:
             if not one.rounds:
                 one.reason = "interrupted" if self._stop.is_set() else "no frame in the time there was"
+        machine = describe_machine(self._gpu.names)
         return BenchResult(
-            machine=describe_machine(self._gpu.names),
+            machine=machine,
             conditions=found,
             source=self._source(),
             background=_background_kind(self._settings.background),
@@ -206,7 +207,7 @@ class _Bench:
             gpu_memory_by=self._gpu.how,
             cases=tuple(self._results),
             complete=missing == 0,
-            notes=tuple(conditions.warnings_of(found) + self._notes(missing)),
+            notes=tuple(conditions.warnings_of(found, machine["cores"]) + self._notes(missing)),
         )
 
     def _notes(self, missing: int) -> list[str]:

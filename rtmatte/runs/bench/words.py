@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 _SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a camera, live"}
@@ -59,3 +60,17 @@ def ran_on(case: dict[str, Any]) -> str:
 def mebibytes(count: int | None) -> str:
     """`338 MiB`, or a dash for what can't be read."""
     return "–" if count is None else f"{count / 2**20:.0f} MiB"
+
+
+def changed_line(difference: dict[str, Any]) -> str:
+    """What a case of a comparison ran on that isn't the same, such as ` (another provider, another precision)`."""
+    return f" ({', '.join(f'another {name}' for name in difference['changed'])})" if difference["changed"] else ""
+
+
+def spread_line(ratio: dict[str, Any]) -> str:
+    """`(0.91 to 1.1)` where rounds say how sure the ratio is; "" for a single round on both sides."""
+    if ratio["verdict"] != "too few rounds to tell":
+        return f"({ratio['low']:.3g} to {ratio['high']:.3g})"
+    if math.isclose(ratio["low"], ratio["high"]):
+        return ""
+    return f"(single rounds {ratio['low']:.3g} to {ratio['high']:.3g})"
