@@ -38,18 +38,23 @@ class Channel(Generic[T]):
             self._items.append(item)
             self._changed.notify_all()
 
+    def take(self, most: int = 1) -> list[T]:
+        """Waits for an item and takes it, with those that are there already behind it, `most` in all.
+
+        An empty list if the channel was closed and is empty. Raises `Cancelled` once the channel was cancelled.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._cancelled or self._items or self._closed)
+            if self._cancelled:
+                raise Cancelled
+            taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+            self._changed.notify_all()
+            return taken
+
     def __iter__(self) -> Iterator[T]:
         """Items in order until the channel is closed and empty. Raises `Cancelled` once the channel was cancelled."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._cancelled or self._items or self._closed)
-                if self._cancelled:
-                    raise Cancelled
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
+        while taken := self.take():
+            yield from taken
 
     def close(self) -> None:
         """No more items will come; those inside are still delivered."""

@@ -41,6 +41,21 @@ def test_close_delivers_what_is_inside() -> None:
     assert list(channel) == ["a", "b"]
 
 
+def test_what_is_there_is_taken_together_and_no_more_is_waited_for() -> None:
+    channel: Channel[int] = Channel(5)
+    for number in range(5):
+        channel.put(number)
+    assert channel.take(3) == [0, 1, 2]
+    assert channel.take(3) == [3, 4]
+    channel.put(5)
+    channel.close()
+    assert channel.take() == [5]
+    assert channel.take(3) == channel.take() == []
+    channel.cancel()
+    with pytest.raises(Cancelled):
+        channel.take(3)
+
+
 @pytest.mark.parametrize("side", ["producer", "consumer"])
 def test_cancel_wakes_a_waiting_side(side: str) -> None:
     channel: Channel[int] = Channel(1)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rtmatte.errors import StageStalledError
 from rtmatte.runs.pipeline import Stage, run_pipeline, time_pipeline
@@ -239,5 +241,148 @@ def test_one_of_several_that_hangs_is_a_stall() -> None:
     try:
         with pytest.raises(StageStalledError, match="The both stage made no progress for 0.3 s"):
             run_pipeline(range(10), "s", [Stage("both", work, at_once=2)], stall_timeout_s=0.3)
+    finally:
+        released.set()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    together=st.integers(1, 5),
+    at_once=st.integers(1, 2),
+    behind=st.lists(st.integers(0, 12), max_size=30),
+)
+def test_items_are_worked_on_together_however_they_come(together: int, at_once: int, behind: list[int]) -> None:
+    """Item n comes when all but so many of those before it are through: so a stage that waited for more would hang."""
+    out: list[int] = []
+    sizes: list[int] = []
+    moved = threading.Condition()
+
+    def source() -> Iterator[int]:
+        for number, allowed in enumerate(behind):
+            with moved:
+                assert moved.wait_for(lambda number=number, allowed=allowed: len(out) >= number - allowed, 20)
+            yield number
+
+    def work(items: list[int]) -> list[int]:
+        sizes.append(len(items))
+        return [2 * item for item in items]
+
+    def collect(item: int) -> None:
+        with moved:
+            out.append(item)
+            moved.notify_all()
+
+    alone = together == 1
+    stage = Stage(
+        "both", (lambda x: 2 * x) if alone else work, take=lambda x: x + 1, at_once=at_once, together=together
+    )
+    times = time_pipeline(source(), "s", [stage, Stage("x", collect)], stall_timeout_s=30)
+    assert out == [2 * (number + 1) for number in range(len(behind))]
+    assert max(sizes, default=1) <= together
+    assert alone or sum(sizes) == len(behind)
+    assert times["both"].count == len(behind)
+    assert _threads_left() == []
+
+
+class Gathering:
+    """A source and a stage: the first call of the stage has one item, and ends when all the others have come."""
+
+    def __init__(self, count: int, together: int, second: Callable[[], object] = lambda: None) -> None:
+        self.calls: list[list[int]] = []
+        self.stage = Stage("several", self._work, together=together)
+        self._count, self._second = count, second
+        self._began, self._gathered = threading.Event(), threading.Event()
+
+    def source(self) -> Iterator[int]:
+        yield 0
+        assert self._began.wait(20)
+        yield from range(1, self._count)
+        self._gathered.set()
+
+    def _work(self, items: list[int]) -> list[int]:
+        self.calls.append(items)
+        if len(self.calls) == 1:
+            self._began.set()
+            assert self._gathered.wait(20)
+        elif len(self.calls) == 2:
+            self._second()
+        return items
+
+
+def test_what_waits_is_worked_on_together() -> None:
+    gathering, out = Gathering(5, 4), list[int]()
+    run_pipeline(gathering.source(), "s", [gathering.stage, Stage("x", out.append)], stall_timeout_s=30)
+    assert gathering.calls == [[0], [1, 2, 3, 4]]
+    assert out == list(range(5))
+
+
+@pytest.mark.parametrize("count", [*range(1, 10), 200])
+def test_a_clip_may_end_anywhere_in_what_is_worked_on_together(count: int) -> None:
+    out: list[int] = []
+    stage = Stage("four", lambda items: [2 * item for item in items], together=4)
+    run_pipeline(range(count), "s", [stage, Stage("x", out.append)], stall_timeout_s=10)
+    assert out == [2 * number for number in range(count)]
+    assert _threads_left() == []
+
+
+@pytest.mark.parametrize("where", ["take", "work", "after"])
+@pytest.mark.parametrize("at", [0, 5, 6])
+def test_an_error_in_the_middle_of_what_is_worked_on_together_ends_the_run(where: str, at: int) -> None:
+    error = Boom(where)
+
+    def at_place(place: str) -> Callable[[int], int]:
+        def run(x: int) -> int:
+            if place == where and x == at:
+                raise error
+            return x
+
+        return run
+
+    work, out = at_place("work"), list[int]()
+    stages = [
+        Stage("four", lambda items: [work(item) for item in items], take=at_place("take"), together=4),
+        Stage("after", at_place("after")),
+        Stage("x", out.append),
+    ]
+    with pytest.raises(Boom) as caught:
+        run_pipeline(range(100), "s", stages, stall_timeout_s=10)
+    assert caught.value is error
+    assert out == list(range(len(out)))
+    assert len(out) <= at
+    assert _threads_left() == []
+
+
+def test_what_is_worked_on_together_is_bounded() -> None:
+    taken = finished = most = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for number in range(60):
+            taken += 1
+            yield number
+
+    def slow(x: int) -> None:
+        nonlocal finished, most
+        most = max(most, taken - finished)
+        time.sleep(0.002)
+        finished += 1
+
+    stages = [Stage("four", lambda items: items, together=4), Stage("slow", slow)]
+    run_pipeline(source(), "s", stages, stall_timeout_s=10)
+    assert finished == 60
+    # Four in either channel and four between them; one in the hands of each of the source and the slow stage.
+    assert most <= 3 * 4 + 2
+
+
+def test_several_together_may_take_as_long_as_each_of_them() -> None:
+    """Four items in three times what one may take are no stall; one that hangs is."""
+    released = threading.Event()
+    gathering = Gathering(5, 4, second=lambda: released.wait(0.9))
+    run_pipeline(gathering.source(), "s", [gathering.stage], stall_timeout_s=0.3)
+    assert gathering.calls == [[0], [1, 2, 3, 4]]
+    try:
+        with pytest.raises(StageStalledError, match="The four stage made no progress for 0.3 s"):
+            hangs = Stage("four", lambda items: [released.wait(30) for _ in items], together=4)
+            run_pipeline(range(1), "s", [hangs], stall_timeout_s=0.3)
     finally:
         released.set()

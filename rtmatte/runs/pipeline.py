@@ -3,8 +3,9 @@
     source ──channel──► stage ──channel──► stage ──channel──► last stage
     thread              thread             threads            thread          caller: progress, stalls, Ctrl-C, errors
 
-One item in, one item out, in order. Whatever ends the run early (an error in a stage, a stall, an exception in the
-caller such as KeyboardInterrupt) cancels every channel, waits for the threads, and reaches the caller as it was.
+One item in, one item out, in order; a stage may work on several together. Whatever ends the run early (an error in a
+stage, a stall, an exception in the caller such as KeyboardInterrupt) cancels every channel, waits for the threads, and
+reaches the caller as it was.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from threading import Condition, Event, Lock, Thread
 from typing import Any
 
@@ -21,7 +23,10 @@ from rtmatte.errors import StageStalledError
 from rtmatte.stats import LatencyHistogram, StageTime, stage_time
 
 _CHANNEL_CAPACITY = 2
-"""Enough that a stage never waits for its neighbour's jitter, little enough that only a few frames are in flight."""
+"""Enough that a stage never waits for its neighbour's jitter, little enough that only a few frames are in flight.
+
+Around a stage that works on several together it is at least so many: they gather while it works, and it can go on while
+they are taken away."""
 _WATCH_INTERVAL_S = 0.1
 _JOIN_TIMEOUT_S = 10.0
 """How long a stage may take to notice a cancellation; one call of a stage takes milliseconds, except when it hangs."""
@@ -32,15 +37,19 @@ _END = object()
 class Stage:
     """A named function from one item to the next; it runs in a thread of its own, or in `at_once` threads.
 
+    With `together` over 1 the function gets a list of items instead and gives as many: those that already wait when it
+    has time, so many at most. It never waits for more of them than one.
+
     `take`, if there is one, is called with each item before `work`, which gets what it returns: in order, one item at a
     time, whatever works on others meanwhile. It should be short; its time isn't counted. A stage's times are those of
-    an item, of which it works on `at_once` at a time.
+    an item, of which it works on `at_once` at a time; of items together, each has its part of the time.
     """
 
     name: str
     work: Callable[[Any], Any]
     take: Callable[[Any], Any] | None = None
     at_once: int = 1
+    together: int = 1
 
 
 class _Worker:
@@ -52,6 +61,7 @@ class _Worker:
         self.done = 0
         self.error: BaseException | None = None
         self.busy_since: float | None = None
+        self._items = 1
         self._work = run
         self._ended = ended
         self.thread = Thread(target=self._run, name=f"rtmatte-{name}{f'-{number + 1}' * bool(number)}", daemon=True)
@@ -67,19 +77,20 @@ class _Worker:
             self._ended.set()
 
     def is_busy_for(self, seconds: float) -> bool:
-        """Whether one call of the stage takes longer than that already."""
-        busy_since = self.busy_since
-        return busy_since is not None and time.monotonic() - busy_since > seconds
+        """Whether one call of the stage takes longer than that for each item already."""
+        busy_since, items = self.busy_since, self._items
+        return busy_since is not None and time.monotonic() - busy_since > seconds * items
 
-    def timed(self, produce: Callable[[], Any]) -> Any:
-        """Calls `produce` as this stage's work: timed, and visible to the watch."""
+    def timed(self, produce: Callable[[], Any], items: int = 1) -> Any:
+        """Calls `produce` as this stage's work on so many items: timed, and visible to the watch."""
         begun = time.monotonic()
-        self.busy_since = begun
+        self._items, self.busy_since = items, begun
         try:
             return produce()
         finally:
             self.busy_since = None
-            self.times.add(time.monotonic() - begun)
+            for _ in range(items):
+                self.times.add((time.monotonic() - begun) / items)
 
 
 def _run_source(source: Iterable[Any], output: Channel[Any], worker: _Worker) -> None:
@@ -95,7 +106,7 @@ class _Crew:
 
     def __init__(self, stage: Stage, received: Channel[Any], output: Channel[Any] | None) -> None:
         self._stage = stage
-        self._items = iter(received)
+        self._received = received
         self._output = output
         self._taking = Lock()
         self._turn = Condition()
@@ -106,9 +117,9 @@ class _Crew:
     def run(self, worker: _Worker) -> None:
         """What each of the threads does."""
         while (taken := self._take()) is not None:
-            number, item = taken
-            self._hand_on(number, worker.timed(partial(self._stage.work, item)))
-            worker.done += 1
+            number, items = taken
+            self._hand_on(number, worker.timed(partial(self._work, items), len(items)))
+            worker.done += len(items)
         self._leave()
 
     def cancel(self) -> None:
@@ -117,20 +128,25 @@ class _Crew:
             self._cancelled = True
             self._turn.notify_all()
 
-    def _take(self) -> tuple[int, Any] | None:
+    def _take(self) -> tuple[int, list[Any]] | None:
         with self._taking:
-            if (item := next(self._items, _END)) is _END:
+            items = self._received.take(self._stage.together)
+            if not items:
                 return None
             number, self._taken = self._taken, self._taken + 1
-            return number, item if self._stage.take is None else self._stage.take(item)
+            return number, items if self._stage.take is None else [self._stage.take(item) for item in items]
 
-    def _hand_on(self, number: int, item: Any) -> None:
+    def _work(self, items: list[Any]) -> list[Any]:
+        return list(self._stage.work(items)) if self._stage.together > 1 else [self._stage.work(items[0])]
+
+    def _hand_on(self, number: int, results: list[Any]) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._cancelled or self._handed_on == number)
             if self._cancelled:
                 raise Cancelled
         if self._output is not None:
-            self._output.put(item)  # the others wait for their turn meanwhile
+            for result in results:
+                self._output.put(result)  # the others wait for their turn meanwhile
         with self._turn:
             self._handed_on += 1
             self._turn.notify_all()
@@ -175,7 +191,8 @@ def time_pipeline(
     of a stage that hangs in foreign code.
     """
     ended = Event()
-    channels: list[Channel[Any]] = [Channel(_CHANNEL_CAPACITY) for _ in stages]
+    together = [1, *(stage.together for stage in stages)]
+    channels: list[Channel[Any]] = [Channel(max(_CHANNEL_CAPACITY, *both)) for both in pairwise(together)]
     crews = [
         _Crew(stage, received, output)
         for stage, received, output in zip(stages, channels, [*channels[1:], None], strict=True)
