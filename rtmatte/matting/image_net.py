@@ -1,21 +1,25 @@
-"""Any net that looks at one picture at a time, run by its spec."""
+"""Any net that looks at each picture by itself, run by its spec: one in a run, or several."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
 
 from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, U8, Frame, picture_size_wh
-from rtmatte.matting.net_spec import InputSpec, NetSpec, OutputSpec
+from rtmatte.matting.net_spec import InputSpec, NetSpec, OutputSpec, ShapeHw
 from rtmatte.matting.preprocess import Preprocessor
 from rtmatte.matting.session import Binding, OnnxSession
 
+_AGREES = 2e-2
+"""What a picture's alpha may differ by for what else is in its run: a GPU may compute with sixteen bits."""
+
 
 class ImageNet:
-    """A `Matter` for one frame at a time. Owned by one thread; allocates when a frame size is first seen.
+    """A `Matter` that looks at each frame by itself. Owned by one thread; allocates when a frame size is first seen.
 
     Alpha is what the network says, never stretched to the frame's own extremes: an empty room stays empty.
     """
@@ -42,7 +46,9 @@ class ImageNet:
         self._sample_aspect_ratio = sample_aspect_ratio
         self._preprocessor = Preprocessor(sample_aspect_ratio=sample_aspect_ratio)
         self._picture_rgb: U8 = np.empty((0, 0, 3), np.uint8)
-        self._bindings: dict[tuple[int, int], Binding] = {}
+        self._bindings: dict[tuple[int, ShapeHw], Binding] = {}
+        self._has_tried_batches = False
+        self.batch_note = ""
 
     @property
     def provider_reason(self) -> str:
@@ -55,41 +61,112 @@ class ImageNet:
         Raises:
             ModelOutputError: the network failed, or gave values that aren't finite or aren't where the spec says.
         """
-        content_hw, padded_hw = self._input.shapes(picture_size_wh(frame.picture), self._sample_aspect_ratio)
-        binding = self._bindings.get(padded_hw) or self._bind(padded_hw)
-        self._write(frame, content_hw, padded_hw, binding.input)
+        content_hw, padded_hw = self._shapes(frame)
+        binding = self._bind(1, padded_hw)
+        self._write(frame, content_hw, padded_hw, binding.input[0])
         self._session.run(binding)
-        alpha = self._output.alpha(binding.output, content_hw, padded_hw)
+        return self._alpha(binding, 0, frame.index, content_hw, padded_hw)
+
+    def estimate_batch(self, frames: Iterable[Frame], most: int) -> list[F32]:
+        """Alpha of each frame, as by `estimate`, in new arrays; `most` frames in one run.
+
+        Each frame is read before the next one is asked for. Where the session should see few shapes every run is of
+        `most` pictures, and older ones fill it up; elsewhere it has as many as there are frames. Whether the net can do
+        that and keeps its pictures apart is found out by two runs before the first one. If not, it gets one frame at a
+        time, and `batch_note` says why.
+
+        Raises: as `estimate`.
+        """
+        alphas: list[F32] = []
+        waiting: list[int] = []
+        shapes: tuple[ShapeHw, ShapeHw] = (0, 0), (0, 0)
+        for frame in frames:
+            if not self._has_tried_batches:
+                self._try_batches(frame, most)
+            if self.batch_note:
+                alphas.append(self.estimate(frame).copy())
+                continue
+            before, shapes = shapes, self._shapes(frame)
+            if waiting and (shapes != before or len(waiting) == most):
+                alphas += self._answers(waiting, most, *before)
+                waiting = []
+            self._write(frame, *shapes, self._bind(most, shapes[1]).input[len(waiting)])
+            waiting.append(frame.index)
+        return alphas + self._answers(waiting, most, *shapes) if waiting else alphas
+
+    def _shapes(self, frame: Frame) -> tuple[ShapeHw, ShapeHw]:
+        return self._input.shapes(picture_size_wh(frame.picture), self._sample_aspect_ratio)
+
+    def _answers(self, indices: list[int], most: int, content_hw: ShapeHw, padded_hw: ShapeHw) -> list[F32]:
+        """Of the pictures that are written, which are those of the frames with these indices."""
+        whole = self._bind(most, padded_hw)
+        places = most if self._session.few_shapes else len(indices)
+        inputs, outputs = (
+            {name: array[:places] for name, array in arrays.items()} for arrays in (whole.inputs, whole.outputs)
+        )
+        self._session.run(Binding(inputs, outputs))
+        return [self._alpha(whole, place, index, content_hw, padded_hw).copy() for place, index in enumerate(indices)]
+
+    def _try_batches(self, frame: Frame, most: int) -> None:
+        """Compares what the net says of a frame among black pictures and among pictures of that frame."""
+        self._has_tried_batches = True
+        content_hw, padded_hw = self._shapes(frame)
+        try:
+            binding = self._bind(most, padded_hw)
+            self._write(frame, content_hw, padded_hw, binding.input[0])
+            self._session.run(binding)
+            alone = self._alpha(binding, 0, frame.index, content_hw, padded_hw).copy()
+            binding.input[1:] = binding.input[:1]
+            self._session.run(binding)
+            alphas = (self._alpha(binding, place, frame.index, content_hw, padded_hw) for place in range(most))
+            off = max(float(np.abs(alpha - alone).max()) for alpha in alphas)
+        except ModelOutputError as error:  # where it isn't for the batch, the net says so of one frame as well
+            self.batch_note = error.message.rstrip(".")
+            return
+        if off > _AGREES:
+            self.batch_note = f"{self.name} says otherwise of a picture, by {off:.2g}, for what else is in its run"
+
+    def _alpha(self, binding: Binding, place: int, index: int, content_hw: ShapeHw, padded_hw: ShapeHw) -> F32:
+        """Of one of the pictures of the last run, in an array that the next call overwrites."""
+        alpha = self._output.alpha(binding.output[place : place + 1], content_hw, padded_hw)
         if not math.isfinite(float(alpha.sum(dtype=np.float64))):
             raise ModelOutputError(
-                f"{self.name} on {self.provider}: expected finite values for frame {frame.index}, got NaN or infinity"
+                f"{self.name} on {self.provider}: expected finite values for frame {index}, got NaN or infinity"
             )
         return np.clip(alpha, 0, 1, out=alpha)
 
     def reset(self) -> None:
         """Nothing to forget."""
 
-    def _bind(self, padded_hw: tuple[int, int]) -> Binding:
-        """The arrays for a picture of that size; where the outputs' shape isn't known, the net runs on black once."""
-        shape = (1, *padded_hw, 3) if self._input.layout == "nhwc" else (1, 3, *padded_hw)
-        inputs = {self._input_name: self._session.new_input(self._input_name, shape)}
-        if self._output.spec.same_size:
-            binding = Binding(inputs, {self._output_name: np.zeros((1, *padded_hw), np.float32)})
-        else:
-            binding = self._session.start(inputs, [self._output_name])
-        self._bindings[padded_hw] = binding
-        return binding
+    def _bind(self, pictures: int, padded_hw: ShapeHw) -> Binding:
+        """The arrays for so many pictures of that size, the same ever after; where the outputs' shape isn't known, the
+        net runs on black once.
+        """
+        key = pictures, padded_hw
+        if key not in self._bindings:
+            shape = (pictures, *padded_hw, 3) if self._input.layout == "nhwc" else (pictures, 3, *padded_hw)
+            inputs = {self._input_name: self._session.new_input(self._input_name, shape)}
+            if self._output.spec.same_size:
+                binding = Binding(inputs, {self._output_name: np.zeros((pictures, *padded_hw), np.float32)})
+            else:
+                binding = self._session.start(inputs, [self._output_name])
+            if binding.output.shape[:1] != (pictures,):
+                raise ModelOutputError(
+                    f"{self.name}: expected an output for {pictures} in a run, got one of shape {binding.output.shape}"
+                )
+            self._bindings[key] = binding
+        return self._bindings[key]
 
-    def _write(self, frame: Frame, content_hw: tuple[int, int], padded_hw: tuple[int, int], target: np.ndarray) -> None:
-        """Fills the net's input from the frame."""
+    def _write(self, frame: Frame, content_hw: ShapeHw, padded_hw: ShapeHw, target: np.ndarray) -> None:
+        """Fills one of the net's pictures from the frame."""
         if self._input.dtype == "uint8" and self._input.layout == "nhwc":
-            self._preprocessor.write(frame.picture, content_hw, target[0])
+            self._preprocessor.write(frame.picture, content_hw, target)
             return
         if self._picture_rgb.shape[:2] != padded_hw:
             self._picture_rgb = np.empty((*padded_hw, 3), np.uint8)
         self._preprocessor.write(frame.picture, content_hw, self._picture_rgb)
         for channel in range(3):
-            plane = target[0, channel] if self._input.layout == "nchw" else target[0, :, :, channel]
+            plane = target[channel] if self._input.layout == "nchw" else target[:, :, channel]
             normalise(self._picture_rgb[:, :, channel], self._input, channel, plane)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rtmatte.errors import SettingsError, WeightsError
+from rtmatte.matting.batched import Batched
 from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.mirrored import Mirrored
@@ -26,6 +27,8 @@ Focus: TypeAlias = Literal["whole", "near", "fast"]
 
 _MOST_AT_ONCE = 4
 """A guess for machines with more than the two cores measured; each frame at once takes a net's memory again."""
+BATCH_ON_A_DEVICE = 4
+"""Frames a run where the net doesn't run on the processor's cores: a guess, no GPU was at hand."""
 _SHARES = {"near": 1.0, "fast": 0.5}
 _STEP = 64
 """Between the sides of a net's pictures of a part, in pixels: few sizes, each of which is prepared once."""
@@ -42,6 +45,7 @@ def load_matter(
     both_ways: bool = False,
     skip_still: bool = False,
     side_by_side: bool = False,
+    batch: int | None = 1,
 ) -> Matter:
     """A model, its file verified, ready to run. Allocates; takes a few tenths of a second.
 
@@ -54,7 +58,8 @@ def load_matter(
     remembers (`rtmatte/matting/mirrored.py`). With `skip_still` the model doesn't run on frames in which nothing has
     moved (`rtmatte/matting/still.py`). With `side_by_side` a net without memory that runs on the CPU gets no more than
     a part of the threads for one frame, and works on several (`rtmatte/matting/side_by_side.py`): more frames a second,
-    each of them later.
+    each of them later. With a `batch` over 1 a net without memory whose graph allows it gets so many frames in one run
+    and works on one run at a time (`rtmatte/matting/batched.py`); None: what suits the device that comes up.
 
     Raises:
         UnknownModelError: no such model.
@@ -71,7 +76,8 @@ def load_matter(
         net, label, data = row.net, row.name, read_verified(row)
     all_threads = default_threads() if threads is None else threads
     at_once = max(1, min(all_threads, _MOST_AT_ONCE))
-    if not side_by_side or net.family != "image" or focus != "whole" or device not in ("auto", "cpu"):
+    apart = net.family == "image" and focus == "whole"  # frames can be answered without each other
+    if not side_by_side or not apart or batch not in (None, 1) or device not in ("auto", "cpu"):
         at_once = 1
     # Twins share the session's threads, of which each caller is one.
     session = OnnxSession(data, device=device, threads=all_threads - at_once + 1)
@@ -82,6 +88,11 @@ def load_matter(
         return SideBySide(matters, skip_still=skip_still, threads=all_threads)
     if at_once > 1 and session.on_cores:
         session = OnnxSession(data, device=device, threads=all_threads)
+    if batch is None:
+        batch = 1 if session.on_cores else BATCH_ON_A_DEVICE
+    if batch > 1 and apart and session.takes_batches:
+        image_net = ImageNet(session, net, name=label, sample_aspect_ratio=sample_aspect_ratio)
+        return Batched(Mirrored(image_net) if both_ways else image_net, batch, skip_still=skip_still)
     matter = matter_for(net, session, name=label, sample_aspect_ratio=sample_aspect_ratio)
     both_ways = both_ways and net.family == "image"
     if both_ways:

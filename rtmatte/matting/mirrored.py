@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from rtmatte.frame import F32, I420, Frame, Picture
+from rtmatte.matting.batched import TakesBatches
 from rtmatte.matting.matter import Matter
 
 
@@ -36,6 +38,23 @@ class Mirrored:
         self._alpha += mirrored[:, ::-1]
         self._alpha *= np.float32(0.5)
         return self._alpha
+
+    @property
+    def batch_note(self) -> str:
+        """As of the other one."""
+        assert isinstance(self._matter, TakesBatches)
+        return self._matter.batch_note
+
+    def estimate_batch(self, frames: Iterable[Frame], most: int) -> list[F32]:
+        """As `TakesBatches.estimate_batch`, over one that is that: a run for the frames, another for their mirrors."""
+        assert isinstance(self._matter, TakesBatches)
+        given = list(frames)
+        alphas = self._matter.estimate_batch(given, most)
+        mirrors = (replace(frame, picture=self._mirror(frame.picture)) for frame in given)
+        for alpha, mirrored in zip(alphas, self._matter.estimate_batch(mirrors, most), strict=True):
+            alpha += mirrored[:, ::-1]
+            alpha *= np.float32(0.5)
+        return alphas
 
     def _mirror(self, picture: Picture) -> Picture:
         if isinstance(picture, I420):

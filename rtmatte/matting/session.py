@@ -132,11 +132,15 @@ class OnnxSession:
 
     `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `on_cpu` whether that
     is onnxruntime's own provider for processors, `on_cores` whether it is one that takes threads at all.
+    `takes_batches`: by the graph's own word, its first input and output may hold several pictures. `few_shapes`: each
+    shape of the input costs it a session of its own, so that it should see few.
     """
 
     provider: str
     on_cpu: bool
     on_cores: bool
+    takes_batches: bool
+    few_shapes: bool
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
@@ -164,6 +168,9 @@ class OnnxSession:
         self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if self.on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}
+        first = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        # A name or None is free; an output that says nothing of its shape may be anything.
+        self.takes_batches = not any(isinstance(size, int) for port in first for size in port.shape[:1])
         self._ordinary = host_run(self._session)
         self._memory = opened.provider.memory if opened.provider is not None else HOST
         self._fixed: FixedShapes | None = None
@@ -174,6 +181,7 @@ class OnnxSession:
                 self._session, opened.provider, opened.again, self._ordinary, getattr(runtime, "OrtValue", None)
             )
             self._turn = threading.Lock()
+        self.few_shapes = self._fixed is not None
         self._bindings: dict[tuple[tuple[int, ...], tuple[int, ...]], Binding] = {}
 
     @property

@@ -7,27 +7,12 @@ Measured with the int8 people net at 256x192 on two cores: 20.0 ms a frame by tw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 from rtmatte.errors import SettingsError
-from rtmatte.frame import F32, U8, Frame
+from rtmatte.frame import F32, Frame
 from rtmatte.matting.matter import Matter
-from rtmatte.matting.still import Stillness
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A frame whose alpha is wanted; `small`: its `SmallPlanes`, where they were made.
-
-    `rests`: nothing has moved since an earlier question, whose alpha it shares.
-    """
-
-    frame: Frame
-    small: U8 | None
-    alpha: Future[F32]
-    rests: bool
+from rtmatte.matting.question import Question, Questions
 
 
 class SideBySide:
@@ -48,19 +33,15 @@ class SideBySide:
         self.frames_at_once = len(matters)
         device = matters[0].provider.partition(",")[0]
         self.provider = f"{device}, {threads or len(matters)} threads, {self.frames_at_once} frames at once"
-        self._stillness = Stillness() if skip_still else None
+        self._questions = Questions(skip_still=skip_still)
         self._matters = tuple(matters)
         self._free: SimpleQueue[Matter] = SimpleQueue()
         for matter in matters:
             self._free.put(matter)
-        self._last: Future[F32] = Future()
 
     def ask(self, frame: Frame) -> Question:
         """Takes a frame, whose picture has to stay as it is until the answer."""
-        rests = self._stillness is not None and self._stillness.lets_rest(frame)
-        if not rests:
-            self._last = Future()
-        return Question(frame, self._stillness.small if self._stillness is not None else None, self._last, rests)
+        return self._questions.ask(frame)
 
     def answer(self, question: Question) -> F32:
         """The frame's alpha as by `Matter.estimate`, but in a new array.
@@ -73,14 +54,11 @@ class SideBySide:
         try:
             alpha = matter.estimate(question.frame).copy()
         except BaseException as error:
-            question.alpha.set_exception(error)
-            if self._stillness is not None:
-                self._stillness.forget()
+            self._questions.fail(question, error)
             raise
         finally:
             self._free.put(matter)
-        question.alpha.set_result(alpha)
-        return alpha if self._stillness is None else alpha.copy()
+        return self._questions.answer(question, alpha)
 
     def estimate(self, frame: Frame) -> F32:
         """As `Matter.estimate`: one frame after the other."""
@@ -88,5 +66,4 @@ class SideBySide:
 
     def reset(self) -> None:
         """The model looks at the next frame."""
-        if self._stillness is not None:
-            self._stillness.forget()
+        self._questions.forget()

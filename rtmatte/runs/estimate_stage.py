@@ -1,7 +1,9 @@
-"""The stage that asks the model: one frame after the other, or several at once where the model can do that."""
+"""The stage that asks the model: one frame after the other, several at once, or several in one run."""
 
 from __future__ import annotations
 
+from rtmatte.matting.batched import Batched
+from rtmatte.matting.matter import Matter
 from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage
@@ -12,4 +14,18 @@ def estimate_stage(chain: MattingChain) -> Stage:
     matter = chain.matter
     if isinstance(matter, SideBySide):
         return Stage("estimate", chain.answer, take=matter.ask, at_once=matter.frames_at_once)
+    if isinstance(matter, Batched):
+        return Stage("estimate", chain.answer_together, take=matter.ask, together=matter.frames_a_run)
     return Stage("estimate", chain.estimate)
+
+
+def batch_notices(matter: Matter, asked: int | None) -> list[str]:
+    """Why the model got one frame at a time, where more were asked for (None: what suits the device)."""
+    if isinstance(matter, Batched):
+        return [f"The model got one frame at a time, not {matter.frames_a_run}: {matter.note}."] if matter.note else []
+    if asked is None or asked == 1:
+        return []
+    return [
+        f"The model got one frame at a time, not {asked}: it remembers, its graph takes one picture a run, "
+        "or --focus looks for people from frame to frame."
+    ]

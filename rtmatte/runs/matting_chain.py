@@ -10,8 +10,10 @@ import numpy as np
 from rtmatte.capture.image import read_image
 from rtmatte.composite.fitting import Fitter
 from rtmatte.frame import F32, I420, U8, Frame, Picture, picture_size_wh
+from rtmatte.matting.batched import Batched
 from rtmatte.matting.matter import Matter, is_fine
-from rtmatte.matting.side_by_side import Question, SideBySide
+from rtmatte.matting.question import Question
+from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.matting.still import small_of
 from rtmatte.pool import PicturePool
 from rtmatte.refine.choose import make_refiner
@@ -106,6 +108,12 @@ class MattingChain:
         """As `estimate`, for a question that a `SideBySide` matter was asked; from any thread."""
         assert isinstance(self.matter, SideBySide)
         return Matted(question.frame, self.matter.answer(question), small=question.small)
+
+    def answer_together(self, questions: list[Question]) -> list[Matted]:
+        """As `estimate`, for questions that a `Batched` matter was asked."""
+        assert isinstance(self.matter, Batched)
+        alphas = self.matter.answer(questions)
+        return [Matted(one.frame, alpha, small=one.small) for one, alpha in zip(questions, alphas, strict=True)]
 
     def _reduced(self, frame: Frame, alpha: F32) -> Matted:
         fine_u8 = self._quantizing.refine(frame, alpha, self._fine_pool.acquire_alpha(picture_size_wh(frame.picture)))
