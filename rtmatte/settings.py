@@ -206,6 +206,9 @@ class MovingSettings(EstimateSettings):
 class VideoSettings(MovingSettings):
     """A run over a recorded clip."""
 
+    batch: int | None = None
+    """Frames that the model gets in one run at most, where it can take several; None: 1 on a processor, several
+    elsewhere. On a processor more than 1 takes the place of several frames at once."""
     background: str = "none"
     fit: Fit = "cover"
     """How a picture or clip of another shape fills the frame."""
@@ -239,6 +242,7 @@ class VideoSettings(MovingSettings):
         "encoder_quality": (1, 100),
         "stall_timeout_s": (0.1, 86400),
         "jobs": (1, 64),
+        "batch": (1, 64),
     }
 
     def __post_init__(self) -> None:
@@ -349,7 +353,7 @@ class LiveSettings(MovingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings(_Checked):
-    """A benchmark: every model at every size on every device with every number of threads."""
+    """A benchmark: every model at every size on every device with every number of threads and batch."""
 
     clip: Path | None = None
     """None, and no camera: a generated clip."""
@@ -361,6 +365,8 @@ class BenchSettings(_Checked):
     devices: tuple[str, ...] = (EstimateSettings.device,)
     threads: tuple[int, ...] = ()
     """None: the model's default."""
+    batches: tuple[int, ...] = ()
+    """As `VideoSettings.batch`; none: what suits the device."""
     background: str = "blur"
     seconds_per_case: float = 5.0
     """Measured in each round, after the warm-up."""
@@ -386,6 +392,12 @@ class BenchSettings(_Checked):
         for threads in self.threads:
             if not 1 <= threads <= 256:
                 raise SettingsError(f"--threads: expected 1 to 256, got {threads}.")
+        for batch in self.batches:
+            low, high = VideoSettings.ranges["batch"]
+            if not low <= batch <= high:
+                raise SettingsError(f"--batches: expected {low:g} to {high:g}, got {batch}.")
+        if self.batches and self.camera is not None:
+            raise SettingsError("--batches: expected a clip, got --camera; a live run never waits for frames to batch.")
         for width, height in self.sizes_wh:
             if not all(16 <= side <= 8192 and side % 2 == 0 for side in (width, height)):
                 raise SettingsError(f"--sizes: expected even sides of 16 to 8192 pixels, got {width}x{height}.")

@@ -23,14 +23,15 @@ def image_net(
     halve: bool = False,
     layout: str = "nchw",
     fixed_hw: tuple[int, int] | None = None,
+    batch: int | str = 1,
 ) -> bytes:
-    """float32 (1, 3, H, W) in; the mean of the channels out, (1, classes, H, W): class k gets k + 1 times the mean.
+    """float32 (`batch`, 3, H, W) in; the channels' mean out, (`batch`, classes, H, W): class k gets k + 1 times that.
 
     `layout` "nhwc": in and out with the channels last. `halve`: the output has half the height and width.
     """
     height, width = fixed_hw or ("H", "W")
     channel_axis = 1 if layout == "nchw" else 3
-    given = [1, 3, height, width] if layout == "nchw" else [1, height, width, 3]
+    given = [batch, 3, height, width] if layout == "nchw" else [batch, height, width, 3]
     factors = np.arange(1, classes + 1, dtype=np.float32)
     shape = [1, classes, 1, 1] if layout == "nchw" else [1, 1, 1, classes]
     nodes = [
@@ -44,6 +45,37 @@ def image_net(
         ),
     ]
     return _model(nodes, {"factors": factors.reshape(shape)}, {input_name: given}, [output_name])
+
+
+def mixing_net() -> bytes:
+    """As `image_net` with a free batch, but less a tenth of the mean of all pictures of the run."""
+    nodes = [
+        helper.make_node("ReduceMean", ["input.1"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("ReduceMean", ["mean"], ["all"], axes=[0], keepdims=1),
+        helper.make_node("Mul", ["all", "tenth"], ["little"]),
+        helper.make_node("Sub", ["mean", "little"], ["1959"]),
+    ]
+    return _model(nodes, {"tenth": np.array(0.1, np.float32)}, {"input.1": ["N", 3, "H", "W"]}, ["1959"])
+
+
+def stubborn_net(*, folds: bool) -> bytes:
+    """It says that it takes batches; what is inside knows one picture only, or `folds` several into one.
+
+    The shape that it brings pictures to is computed, so that the runtime doesn't see through it.
+    """
+    constants = {
+        "nothing": np.zeros(4, np.float32),
+        "wanted": np.array([1, 3, -1, 32] if folds else [1, 3, 32, 32], np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["input.1"], ["light"], keepdims=0),
+        helper.make_node("Mul", ["light", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "wanted"], ["sides"]),
+        helper.make_node("Cast", ["sides"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["input.1", "shape"], ["one"]),
+        helper.make_node("ReduceMean", ["one"], ["1959"], axes=[1], keepdims=1),
+    ]
+    return _model(nodes, constants, {"input.1": ["N", 3, 32, 32]}, ["1959"])
 
 
 def recurrent_net() -> bytes:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,8 +29,12 @@ from rtmatte.capture.pattern_camera import PatternCamera
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import F32, I420, ColorTags, Frame
+from rtmatte.matting.batched import Batched
+from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.net_spec import InputSpec, NetSpec
 from rtmatte.matting.recorded import RecordedAlpha
+from rtmatte.matting.session import OnnxSession
 from rtmatte.matting.still import SkipsStill
 from rtmatte.output.fake_virtual_camera import CountingCamera
 from rtmatte.pool import PicturePool, RecyclingPool
@@ -41,6 +46,7 @@ from rtmatte.settings import LiveSettings, VideoSettings
 from tests import clips
 from tests.frames import BT601, BT709, noise_picture
 from tests.live_runs import FunctionMatter
+from tests.nets import image_net
 
 SIZE_WH = (1280, 720)
 FRAMES = 60
@@ -101,11 +107,17 @@ def _walk(source: Path, target: Path, matter: Matter, settings: VideoSettings) -
         behind = stack.enter_context(clip_background(settings))
         sink = stack.enter_context(open_sink(clip.format, target, settings))
         stages = clip_stages(MattingChain(matter, settings, pool=pool), Compositor(behind), sink, pool)
-        frames = iter(clip)
-        for number in range(FRAMES):
-            item = measured("decode", number >= STEADY_FROM, lambda: next(frames))
+        frames, together = iter(clip), max(stage.together for stage in stages)
+        for number in range(0, FRAMES, together):
+            steady = number >= STEADY_FROM
+            items = [measured("decode", steady, lambda: next(frames)) for _ in range(together)]
             for stage in stages:
-                item = measured(stage.name, number >= STEADY_FROM, lambda stage=stage, item=item: stage.work(item))
+                if stage.take is not None:
+                    items = [measured(stage.name, steady, partial(stage.take, item)) for item in items]
+                if stage.together > 1:
+                    items = measured(stage.name, steady, partial(stage.work, items))
+                else:
+                    items = [measured(stage.name, steady, partial(stage.work, item)) for item in items]
     assert set(held) == {"decode", "estimate", "smooth", "refine", "composite", "encode"}
     return held
 
@@ -136,6 +148,16 @@ def test_file_to_file(case: str, folder: Path, tmp_path: Path) -> None:
         if (folder / str(options.get(name))).is_file():
             options = options | {name: folder / options[name] if name == "plate" else str(folder / options[name])}
     held = _walk(folder / "in.mp4", tmp_path / f"out{suffix}", _small_matter(), VideoSettings(**options))
+    assert max(held.values()) < LIMIT, held
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("skip_still", [False, True])
+def test_file_to_file_with_several_frames_in_one_run(skip_still: bool, folder: Path, tmp_path: Path) -> None:
+    made = OnnxSession(image_net(batch="N"), device="cpu", threads=1)
+    net = ImageNet(made, NetSpec(input=InputSpec(size_wh=(64, 32))), name="own")
+    matter = Batched(net, 4, skip_still=skip_still)
+    held = _walk(folder / "in.mp4", tmp_path / "out.mp4", matter, VideoSettings(background="#00b140"))
     assert max(held.values()) < LIMIT, held
 
 

@@ -36,6 +36,7 @@ from rtmatte.runs.bench.plot import plot
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
 from rtmatte.runs.bench.run import BenchProgress, run_bench
+from rtmatte.runs.bench.words import label_of
 from rtmatte.settings import BenchSettings, Device
 from rtmatte.stats import LatencyHistogram
 from tests import clips
@@ -71,7 +72,14 @@ class Loader:
         self._fail = fail
 
     def __call__(
-        self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Any, side_by_side: bool = False
+        self,
+        name: str,
+        *,
+        device: Any,
+        threads: int | None,
+        sample_aspect_ratio: Any,
+        side_by_side: bool = False,
+        batch: int | None = 1,
     ) -> Someone:
         self.asked.append((name, device, threads))
         self._fail(name, device)
@@ -108,6 +116,13 @@ def test_the_matrix_is_every_combination_once() -> None:
     assert on_cores == {"auto", "cpu", "openvino"}
     assert {case.device for case in several} == set(get_args(Device))
     assert cases[1].label == "u2netp 64x48 cpu, 2 threads"
+    batched = build_cases(BenchSettings(threads=(2,), devices=("cpu", "cuda"), batches=(1, 4)), TINY)
+    assert [case.label for case in batched] == [
+        "u2netp 64x48 cpu, 2 threads, batch 1",
+        "u2netp 64x48 cpu, 2 threads, batch 4",
+        "u2netp 64x48 cuda, batch 1",
+        "u2netp 64x48 cuda, batch 4",
+    ]
     assert build_cases(BenchSettings(), (1280, 720)) == [Case("u2netp", (1280, 720), "auto", None)]
     assert build_cases(BenchSettings(camera="pattern"), None)[0].label == "u2netp as granted auto"
 
@@ -133,6 +148,8 @@ def test_the_plan_keeps_to_the_budget() -> None:
         ({"clip": Path("a.mp4"), "camera": "0"}, "got both"),
         ({"models": ()}, "at least one"),
         ({"devices": ("cpu", "tpu")}, "got 'tpu'"),
+        ({"batches": (0,)}, "--batches: expected 1 to 64, got 0"),
+        ({"batches": (4,), "camera": "pattern"}, "--batches: expected a clip"),
         ({"threads": (0,)}, "--threads: expected 1 to 256, got 0"),
         ({"sizes_wh": ((63, 48),)}, "got 63x48"),
         ({"rounds": 0}, "--rounds: expected 1 to 100, got 0"),
@@ -218,6 +235,22 @@ def case_result(model: str, fps: list[float], stage_ms: dict[str, float]) -> Cas
     return CaseResult(Case(model, TINY, "cpu", 2), "float32", "measured", "", Used(TINY, "a provider", "x264"), rounds)
 
 
+def test_frames_that_are_worked_on_together_each_have_their_part_of_the_time() -> None:
+    clock = Clock()
+    recorder = Recorder(["work"], 0.98, clock=clock)
+    for frame in range(0, 100, 4):
+        for number in range(frame, frame + 4):
+            recorder.entered(number, clock.now)
+        clock.now += 0.2
+        recorder.stage("work", clock.now - 0.16, clock.now, 4)
+        for number in range(frame, frame + 4):
+            recorder.left(number)
+    measured = recorder.result()
+    assert measured is not None
+    assert measured.stages["work"].count >= measured.frames > 10
+    assert measured.stages["work"].percentile_ms(50) == pytest.approx(40, rel=0.013)
+
+
 def test_what_bounds_a_run_is_the_busiest_stage() -> None:
     of_file = case_result("u2netp", [20.0, 20.0], {"decode": 3, "estimate": 40, "encode": 30}).bound()
     assert of_file.what == "estimate"
@@ -279,6 +312,32 @@ def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> No
     assert first["fps"]["min"] <= first["fps"]["median"] <= first["fps"]["max"]
     if sys.platform == "linux":
         assert first["peak_bytes"] >= first["rounds"][0]["before_bytes"] > 0
+
+
+def test_a_batch_is_a_case_of_its_own(tmp_path: Path) -> None:
+    result = run_bench(
+        BenchSettings(
+            models=("selfie",),
+            sizes_wh=(TINY,),
+            devices=("cpu",),
+            threads=(1,),
+            batches=(1, 3),
+            seconds_per_case=0.2,
+            rounds=1,
+        )
+    ).as_dict()
+    alone, batched = result["cases"]
+    assert (alone["batch"], batched["batch"]) == (1, 3)
+    assert alone["provider"] == "CPUExecutionProvider, 1 thread"
+    assert batched["provider"] == "CPUExecutionProvider, 1 thread, 3 frames a run"
+    assert batched["stages_ms"]["estimate"]["p50"] > 0
+    assert label_of(batched) == "selfie 64x48 cpu, 1 thread, batch 3"
+    del alone["batch"]  # as an older version wrote it
+    assert label_of(alone) == "selfie 64x48 cpu, 1 thread"
+    with ResultFiles(json_to=None, csv_to=tmp_path / "a.csv", plot_to=None, overwrite=False) as files:
+        files.write(result | {"cases": [batched]}, None)
+    (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert row["batch"] == "3"
 
 
 def test_a_result_says_nothing_about_whose_machine_it_is(tmp_path: Path) -> None:
@@ -528,6 +587,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_p
     [
         (["--sizes", "big"], 2, "--sizes: expected WIDTHxHEIGHT"),
         (["--threads", "two"], 2, "--threads: expected whole numbers"),
+        (["--batches", "2,many"], 2, "--batches: expected whole numbers"),
         (["--rounds", "0"], 2, "--rounds"),
         (["--models", "nope"], 5, "u2netp"),
         (["nowhere.mp4"], 3, "nowhere.mp4"),

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from skimage import data
 
+import rtmatte
 from rtmatte.errors import ProviderUnavailableError
 from rtmatte.frame import Frame
+from rtmatte.matting.batched import Batched
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
 from rtmatte.matting.session import OnnxSession, check_runtime
 from rtmatte.matting.weights import read_verified
+from tests import clips
+from tests.decoding import decode
 from tests.gpu_rule import VARIABLE, no_gpu
 from tests.nets import recurrent_net
 
@@ -114,6 +118,42 @@ def test_float16_alpha_is_what_the_float_net_says_on_the_processor(photograph: F
         got = matter.estimate(photograph)
     assert matter.provider == "CUDAExecutionProvider"
     assert np.abs(got - expected).max() <= HALF_PARITY
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda_session")
+@pytest.mark.parametrize("model", FLOAT_MODELS)
+def test_a_batch_on_the_gpu_is_what_the_processor_says_one_by_one(photograph: Frame, model: str) -> None:
+    pictures = [np.ascontiguousarray(np.roll(photograph.picture, 40 * number, axis=1)) for number in range(9)]
+    frames = [Frame(picture, number, Fraction(1, 25), number) for number, picture in enumerate(pictures)]
+    alone = load_matter(model, device="cpu")
+    expected = [alone.estimate(frame).copy() for frame in frames]
+    matter = load_matter(model, device="cuda", side_by_side=True, batch=None)
+    assert isinstance(matter, Batched)
+    got = []
+    for part in (slice(0, 1), slice(1, 5), slice(5, 7), slice(7, 9)):
+        got += matter.answer([matter.ask(frame) for frame in frames[part]])
+    assert not matter.note
+    assert matter.provider == f"CUDAExecutionProvider, {matter.frames_a_run} frames a run"
+    for wanted, alpha in zip(expected, got, strict=True):
+        assert np.abs(alpha - wanted).max() <= PARITY
+    # However many came together, a frame's answer is the same.
+    again = [alpha for frame in frames for alpha in matter.answer([matter.ask(frame)])]
+    for alpha, other in zip(got[2:], again[2:], strict=True):
+        np.testing.assert_allclose(alpha, other, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda_session")
+def test_a_clip_in_batches_on_the_gpu_is_as_on_the_processor(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "in.mp4")
+    mattes = []
+    for device in ("cpu", "cuda"):
+        target = tmp_path / f"{device}.mkv"
+        report = rtmatte.process_video(clip, target, matte=True, model="u2netp", device=device)
+        mattes.append(np.stack(decode(target).luma).astype(int))
+    assert report.provider == "CUDAExecutionProvider, 4 frames a run"
+    assert np.abs(mattes[0] - mattes[1]).max() <= 3
 
 
 @pytest.mark.gpu

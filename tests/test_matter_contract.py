@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rtmatte.frame import I420, ColorTags, Frame, Picture
+from rtmatte.matting.batched import Batched
+from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.load import matter_for
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.mirrored import Mirrored
@@ -92,6 +94,9 @@ MATTERS: dict[str, Callable[[], Matter]] = {
     "both ways": lambda: Mirrored(_image("selfie")),
     "skips still": lambda: SkipsStill(_image("selfie")),
     "side by side": lambda: SideBySide([_image("selfie") for _ in range(2)], skip_still=True),
+    "batched": lambda: Batched(
+        ImageNet(_session("selfie"), find_model("selfie").net, name="selfie"), 3, skip_still=True
+    ),
     "recorded floats": _recorded_floats,
     "recorded bytes": _recorded_bytes,
     "recorded stream": _recorded_stream,

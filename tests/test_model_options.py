@@ -22,6 +22,8 @@ from tests import clips
         ("video", [], "focus", "whole"),
         ("video", ["--focus", "near"], "focus", "near"),
         ("video", [], "both_ways", False),
+        ("video", [], "batch", None),
+        ("video", ["--batch", "3"], "batch", 3),
         ("video", ["--both-ways"], "both_ways", True),
         ("webcam", [], "skip_still", True),
         ("webcam", ["--no-skip-still"], "skip_still", False),

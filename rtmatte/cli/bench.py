@@ -43,6 +43,9 @@ def bench(
     threads: Annotated[
         str | None, typer.Option("--threads", help=f"Of the model, {_MANY} [default: one a core].")
     ] = None,
+    batches: Annotated[
+        str | None, typer.Option("--batches", help=f"See --batch of 'rtmatte video', {_MANY} [default: auto].")
+    ] = None,
     background: options.Background = BenchSettings.background,
     seconds_per_case: Annotated[
         float, typer.Option("--seconds-per-case", help="Measured for each case in each round.")
@@ -66,7 +69,7 @@ def bench(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how fast this machine is: end to end and stage by stage, for models, sizes, devices and threads.
+    """Measure how fast this machine is: end to end and stage by stage, for models, sizes, devices, threads, batches.
 
     rtmatte bench --models u2netp,selfie --sizes 640x360,1280x720
 
@@ -84,7 +87,8 @@ def bench(
         models=_several(models),
         sizes_wh=tuple(options.size_wh(size, option="--sizes") for size in _several(sizes)),
         devices=_several(devices),
-        threads=tuple(map(_count, _several(threads))),
+        threads=tuple(_count("--threads", text) for text in _several(threads)),
+        batches=tuple(_count("--batches", text) for text in _several(batches)),
         background=background,
         seconds_per_case=seconds_per_case,
         rounds=rounds,
@@ -115,9 +119,9 @@ def _several(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _count(text: str) -> int:
+def _count(option: str, text: str) -> int:
     if not text.isdecimal():
-        raise SettingsError(f"--threads: expected whole numbers, such as 1,2, got {text!r}.")
+        raise SettingsError(f"{option}: expected whole numbers, such as 1,2, got {text!r}.")
     return int(text)
 
 

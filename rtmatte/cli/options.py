@@ -55,6 +55,12 @@ DeviceOption = Annotated[
     typer.Option("--device", help="What the model runs on; auto takes a GPU if there, and 'rtmatte doctor' tells."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the model [default: one a core].")]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch", metavar="N", help="Frames in one run of the model, 1 = off [default: auto: 1 on a CPU, 4 elsewhere]."
+    ),
+]
 FocusOption = Annotated[
     FocusName,
     typer.Option(

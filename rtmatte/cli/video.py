@@ -21,6 +21,7 @@ def video(
     model_spec: options.ModelSpec = VideoSettings.model_spec,
     device: options.DeviceOption = VideoSettings.device,
     threads: options.Threads = VideoSettings.threads,
+    batch: options.Batch = VideoSettings.batch,
     focus: options.FocusOption = VideoSettings.focus,
     skip_still: options.SkipStill = VideoSettings.skip_still,
     smoothing_s: options.Smoothing = VideoSettings.smoothing_s,

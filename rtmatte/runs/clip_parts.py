@@ -86,4 +86,5 @@ def load_clip_matter(video: VideoFormat, settings: VideoSettings, *, threads: in
         both_ways=settings.both_ways,
         skip_still=settings.skip_still,
         side_by_side=True,
+        batch=settings.batch,
     )

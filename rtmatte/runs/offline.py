@@ -22,6 +22,7 @@ from rtmatte.pool import PicturePool
 from rtmatte.runs.clicked import find_subject
 from rtmatte.runs.clip_parts import background_name, clip_background, load_clip_matter, open_sink
 from rtmatte.runs.clip_stages import clip_stages
+from rtmatte.runs.estimate_stage import batch_notices
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import time_pipeline
 from rtmatte.runs.progress import Progress, Teller
@@ -93,7 +94,7 @@ def _run_as_one(
         provider=matter.provider,
         background=background_name(settings, behind),
         times=times,
-        notices=[*clip.notices, *sink.notices],
+        notices=[*clip.notices, *sink.notices, *batch_notices(matter, settings.batch)],
     )
 
 
@@ -108,6 +109,7 @@ def process_video(
     model_spec: Path | None = VideoSettings.model_spec,
     device: Device = VideoSettings.device,
     threads: int | None = VideoSettings.threads,
+    batch: int | None = VideoSettings.batch,
     focus: FocusName = VideoSettings.focus,
     skip_still: bool = VideoSettings.skip_still,
     smoothing_s: float = VideoSettings.smoothing_s,

@@ -1,4 +1,4 @@
-"""What is measured: the matrix of models, sizes, devices and threads, and the time that it may take."""
+"""What is measured: the matrix of models, sizes, devices, threads and batches, and the time that it may take."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ _ON_CORES = ("auto", "cpu", "openvino")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the matrix; `size_wh` None: as the camera grants, `threads` None: the model's default."""
+    """One row of the matrix; `size_wh` None: as the camera grants, `threads` None: the model's default, `batch` None:
+    what suits the device."""
 
     model: str
     size_wh: tuple[int, int] | None
     device: str
     threads: int | None
+    batch: int | None = None
 
     @property
     def label(self) -> str:
-        """For people and progress, such as `u2netp 1280x720 cpu, 2 threads`."""
+        """For people and progress, such as `u2netp 1280x720 cpu, 2 threads, batch 4`."""
         size = "as granted" if self.size_wh is None else f"{self.size_wh[0]}x{self.size_wh[1]}"
         threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads > 1)}"
-        return f"{self.model} {size} {self.device}{threads}"
+        batch = "" if self.batch is None else f", batch {self.batch}"
+        return f"{self.model} {size} {self.device}{threads}{batch}"
 
 
 def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) -> list[Case]:
@@ -38,11 +41,15 @@ def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) ->
     `own_size_wh` is the source's, for when no sizes were asked for.
     """
     combinations = product(
-        settings.models, settings.sizes_wh or (own_size_wh,), settings.devices, settings.threads or (None,)
+        settings.models,
+        settings.sizes_wh or (own_size_wh,),
+        settings.devices,
+        settings.threads or (None,),
+        settings.batches or (None,),
     )
     cases = (
-        Case(model, size_wh, device, threads if device in _ON_CORES else None)
-        for model, size_wh, device, threads in combinations
+        Case(model, size_wh, device, threads if device in _ON_CORES else None, batch)
+        for model, size_wh, device, threads, batch in combinations
     )
     return list(dict.fromkeys(cases))
 

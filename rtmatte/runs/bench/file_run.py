@@ -29,7 +29,14 @@ class Load(Protocol):
     """Makes the model of a case: `load_matter`, or a test's own."""
 
     def __call__(
-        self, name: str, *, device: Any, threads: int | None, sample_aspect_ratio: Fraction, side_by_side: bool = False
+        self,
+        name: str,
+        *,
+        device: Any,
+        threads: int | None,
+        sample_aspect_ratio: Fraction,
+        side_by_side: bool = False,
+        batch: int | None = 1,
     ) -> Matter: ...
 
 
@@ -87,6 +94,7 @@ def run_clip(
                     threads=case.threads,
                     sample_aspect_ratio=frames.format.sample_aspect_ratio,
                     side_by_side=True,
+                    batch=case.batch,
                 )
                 chain = MattingChain(matter, settings, pool=pool)
                 stages = clip_stages(chain, Compositor(behind), sink, pool, encoded)
@@ -107,7 +115,7 @@ def _timed(stage: Stage, recorder: Recorder) -> Stage:
     def work(item: Any) -> Any:
         begin = recorder.clock()
         result = stage.work(item)
-        recorder.stage(stage.name, begin, recorder.clock())
+        recorder.stage(stage.name, begin, recorder.clock(), len(item) if stage.together > 1 else 1)
         return result
 
     return replace(stage, work=work)

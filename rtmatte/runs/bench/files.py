@@ -86,7 +86,10 @@ def _csv_row(case: dict[str, Any]) -> dict[str, Any]:
         "model": case["model"],
         "width": width,
         "height": height,
-        **{name: case[name] for name in ("device", "threads", "status", "reason", "provider", "precision", "output")},
+        **{
+            name: case[name]
+            for name in ("device", "threads", "batch", "status", "reason", "provider", "precision", "output")
+        },
         "rounds": len(case["rounds"]),
     }
     if not case["rounds"]:

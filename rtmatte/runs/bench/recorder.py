@@ -63,11 +63,12 @@ class Recorder:
         self._used_warm = self._used_last = 0.0
         self._measuring = False
 
-    def stage(self, name: str, begin: float, end: float) -> None:
-        """A stage worked on a frame from `begin` to `end`, in seconds of `clock`."""
+    def stage(self, name: str, begin: float, end: float, frames: int = 1) -> None:
+        """A stage worked on a frame, or on several together, from `begin` to `end`, in seconds of `clock`."""
         if self._measuring:
             with self._adding:
-                self._stages[name].add(end - begin)
+                for _ in range(frames):
+                    self._stages[name].add((end - begin) / frames)
 
     def entered(self, frame: int, at: float) -> None:
         """A frame, known by a number, began its way at that moment."""

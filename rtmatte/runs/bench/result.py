@@ -120,6 +120,7 @@ class CaseResult:
             "size_wh": None if size_wh is None else list(size_wh),
             "device": self.case.device,
             "threads": self.case.threads,
+            "batch": self.case.batch,
             "status": self.status,
             "reason": impersonal(self.reason),
             "provider": self.used.provider if self.used else None,

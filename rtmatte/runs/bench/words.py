@@ -9,11 +9,14 @@ _SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a came
 
 
 def label_of(case: dict[str, Any]) -> str:
-    """Such as `u2netp 1280x720 cpu, 2 threads`: what makes a case the same one in two results."""
+    """Such as `u2netp 1280x720 cpu, 2 threads, batch 4`: what makes a case the same one in two results."""
     size_wh, threads = case["size_wh"], case["threads"]
+    batch = case.get("batch")  # older results don't have it
     size = "as granted" if size_wh is None else f"{size_wh[0]}x{size_wh[1]}"
-    return f"{case['model']} {size} {case['device']}" + (
-        "" if threads is None else f", {threads} thread{'s' * (threads > 1)}"
+    return (
+        f"{case['model']} {size} {case['device']}"
+        + ("" if threads is None else f", {threads} thread{'s' * (threads > 1)}")
+        + ("" if batch is None else f", batch {batch}")
     )
 
 

@@ -33,6 +33,7 @@ from rtmatte.output.sink import Sink
 from rtmatte.pool import PicturePool
 from rtmatte.runs.clip_parts import clip_background, load_clip_matter, open_sink
 from rtmatte.runs.clip_stages import clip_stages
+from rtmatte.runs.estimate_stage import batch_notices
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import time_pipeline
 from rtmatte.settings import VideoSettings
@@ -215,7 +216,7 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
         damaged=clip.damaged,
         first_error_text=clip.first_error_text,
         truncated=clip.truncated,
-        notices=clip.notices,
+        notices=[*clip.notices, *batch_notices(matter, settings.batch)],
         model=matter.name,
         provider=matter.provider,
         times=times,
