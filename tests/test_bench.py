@@ -21,15 +21,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 from typer.testing import CliRunner
 
 from rtmatte import errors
 from rtmatte.cli import app
 from rtmatte.frame import F32, Frame
+from rtmatte.matting.registry import SHIPPED
 from rtmatte.runs.bench import run as bench_run
 from rtmatte.runs.bench.cases import Case, build_cases, make_plan
 from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
+from rtmatte.runs.bench.drawing import Rectangle, Text
 from rtmatte.runs.bench.file_run import Load, Used
 from rtmatte.runs.bench.files import ResultFiles
 from rtmatte.runs.bench.plot import plot
@@ -560,6 +562,29 @@ def test_bars_are_as_long_as_the_rates(tmp_path: Path) -> None:
     width, height = (float(text) for text in svg.attrib["viewBox"].split()[2:])
     assert all(float(r.get("x", 0)) + float(r["width"]) <= width for r in rectangles)
     assert all(float(node.attrib["y"]) < height for node in svg.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_nothing_in_the_plot_is_cut_off() -> None:
+    """With the longest name that ships, a machine with several GPUs, and a long reason, in the PNG's font."""
+    kept = kept_result()
+    longest = max((spec.name for spec in SHIPPED), key=len)
+    kept["cases"][0] |= {"model": longest, "size_wh": [3840, 2160], "device": "openvino-gpu", "threads": 16}
+    kept["machine"] |= {"processor": "A processor with a name " * 5, "gpus": ["A GPU with a name"] * 8}
+    kept["cases"][2]["reason"] = reason = "no provider of that name. " * 20 + "x" * 300 + " the end"
+    kept["notes"] = [note] = ["a note that goes on and on " * 12]
+    drawing = plot(kept)
+    texts = [shape for shape in drawing.shapes if isinstance(shape, Text)]
+    for text in texts:
+        width = ImageFont.load_default(text.size).getlength(text.text)
+        left = text.x - width * {"start": 0, "middle": 0.5, "end": 1}[text.anchor]
+        assert left >= 0, text.text
+        assert left + width <= drawing.width, text.text
+    told = "".join(text.text for text in texts).replace(" ", "")
+    for whole in (longest, kept["machine"]["processor"], reason, note):
+        assert whole.replace(" ", "") in told
+    ends = [text.x for text in texts if text.anchor == "end"]
+    bars = [shape.x for shape in drawing.shapes if isinstance(shape, Rectangle)]
+    assert max(ends) <= min(bars), "names of cases end before the bars begin"
 
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Literal, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
 _PNG_SCALE = 2
+_CHARACTER_EM = 0.62
+"""A character's mean width over the size of its font: a page is shown in whatever font the reader's system has, and
+this is DejaVu's, a wide one."""
 _PIL_ANCHOR = {"start": "ls", "middle": "ms", "end": "rs"}
 
 
@@ -44,6 +48,16 @@ class Text:
     size: int = 13
     anchor: Anchor = "start"
     color: str = "#222222"
+
+
+def text_width(text: str, size: int) -> float:
+    """Pixels that a line takes at most."""
+    return len(text) * size * _CHARACTER_EM
+
+
+def wrapped(text: str, size: int, width: float) -> list[str]:
+    """The text in lines of at most `width` pixels, broken between words, or within one that is longer than a line."""
+    return textwrap.wrap(text, int(width / (size * _CHARACTER_EM)))
 
 
 @dataclass(slots=True)
