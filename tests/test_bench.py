@@ -28,6 +28,7 @@ from rtmatte import errors
 from rtmatte.cli import app
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.registry import SHIPPED
+from rtmatte.runs import others_watch
 from rtmatte.runs.bench import run as bench_run
 from rtmatte.runs.bench.cases import Case, build_cases, make_plan
 from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
@@ -233,7 +234,7 @@ def case_result(model: str, fps: list[float], stage_ms: dict[str, float]) -> Cas
             times.add(stage_ms[name] / 1e3)
         latency = LatencyHistogram()
         latency.add(3 / rate)
-        rounds.append(Round(Measured(round(10 * rate), 10.0, 0.3, latency, stages, 80.0), 100, 2**28, None))
+        rounds.append(Round(Measured(round(10 * rate), 10.0, 0.3, latency, stages, 80.0), 100, 2**28, None, 0.02))
     return CaseResult(Case(model, TINY, "cpu", 2), "float32", "measured", "", Used(TINY, "a provider", "x264"), rounds)
 
 
@@ -293,7 +294,7 @@ def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> No
     assert (kept["schema"], kept["schema_version"], kept["complete"]) == ("rtmatte-bench", 1, True)
     assert kept["source"] == {"kind": "generated", "id": "scene 1"}
     assert {"processor", "cores", "memory_gib", "gpus", "system", "python", "numpy", "pyav"} <= set(kept["machine"])
-    assert set(kept["conditions"]) == {"governors", "throttled", "on_battery", "load_average"}
+    assert set(kept["conditions"]) == {"governors", "throttled", "on_battery", "others_share"}
     assert [case["status"] for case in kept["cases"]] == ["measured", "unavailable"] * 2
     first, _, other, missing = kept["cases"]
     assert missing["reason"] == "no CUDA in libcuda.so"
@@ -397,6 +398,16 @@ def test_a_case_that_fails_is_told_and_the_others_go_on() -> None:
         measure(clip=Path("nowhere.mp4"))
 
 
+def test_programs_that_are_busy_during_a_run_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others_watch, "busy_seconds", lambda: 1e3 * time.monotonic())
+    kept = measure(rounds=2).as_dict()
+    assert [one["others_share"] for one in kept["cases"][0]["rounds"]] == [1, 1]
+    assert kept["conditions"]["others_share"] == 1
+    assert "Other programs used up to 100% of the processor during a run." in kept["notes"]
+    monkeypatch.setattr(others_watch, "busy_seconds", lambda: None)
+    assert measure().as_dict()["conditions"]["others_share"] is None
+
+
 def test_stopping_gives_what_there_is_so_far() -> None:
     stop = Event()
 
@@ -482,7 +493,7 @@ def kept_result() -> dict[str, Any]:
     gone = CaseResult(Case("u2netp", TINY, "cuda", None), "float32", "unavailable", "no <CUDA> & no driver")
     return BenchResult(
         machine={"processor": "A <B> & C", "cores": 2, "memory_gib": 8.0, "gpus": ["G"], "system": "S"},
-        conditions={"governors": [], "throttled": None, "on_battery": None, "load_average": 0.1},
+        conditions={"governors": [], "throttled": None, "on_battery": None, "others_share": 0.02},
         source={"kind": "generated", "id": "scene 1"},
         background="blur",
         rounds_planned=3,

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rtmatte.cli import app
+from rtmatte.runs import others_watch
 from rtmatte.runs.tune import tuner
 from rtmatte.runs.tune.candidates import FALLBACK
 from tests.fake_machines import FakeMachine, machine
@@ -22,7 +23,7 @@ def on_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[FakeMachin
     """The last one in the list is measured; nothing else is busy, and nothing is kept from before."""
     machines = [machine()]
     monkeypatch.setenv("RTMATTE_TUNING", str(tmp_path / "kept"))
-    monkeypatch.setattr(tuner, "busy_seconds", lambda: None)
+    monkeypatch.setattr(others_watch, "busy_seconds", lambda: None)
     monkeypatch.setattr(tuner, "default_threads", lambda: 2)
     monkeypatch.setattr(tuner, "compile_stages", lambda _settings: None)
     monkeypatch.setattr(tuner, "Probe", lambda *_arguments: machines[-1])

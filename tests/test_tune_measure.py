@@ -14,6 +14,7 @@ import pytest
 from rtmatte.errors import UnknownModelError
 from rtmatte.frame import F32, Frame
 from rtmatte.machine import busy_seconds, usable_cores
+from rtmatte.runs import others_watch
 from rtmatte.runs.tune import probe as probe_module
 from rtmatte.runs.tune import tuner
 from rtmatte.runs.tune.candidates import FALLBACK, MODELS, Candidate
@@ -32,7 +33,7 @@ HD = (1280, 720)
 @pytest.fixture(autouse=True)
 def _nobody_else_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """And two threads whatever the machine of the tests has, as the fake ones do."""
-    monkeypatch.setattr(tuner, "busy_seconds", lambda: None)
+    monkeypatch.setattr(others_watch, "busy_seconds", lambda: None)
     monkeypatch.setattr(tuner, "default_threads", lambda: 2)
 
 
@@ -156,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_a_notice(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_beside_busy_programs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuner, "busy_seconds", lambda: 1e3 * time.monotonic())
+    monkeypatch.setattr(others_watch, "busy_seconds", lambda: 1e3 * time.monotonic())
     found = tune_on(machine(), tmp_path)
     assert found.taken.model == FALLBACK
     assert "Other programs used 100%" in found.notices[0]

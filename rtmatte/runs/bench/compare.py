@@ -112,7 +112,7 @@ def _warnings(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
         if label in old_cases
         for sentence in _not_the_same(case, old_cases[label], _RAN_ON)
     ]
-    doubts = [*warnings_of(old["conditions"], old["machine"]["cores"]), *old["notes"]]
+    doubts = [*warnings_of(old["conditions"]), *old["notes"]]
     told += [f"Before: {doubt}" for doubt in dict.fromkeys(doubts)]
     told += _not_the_same(new["conditions"], old["conditions"], ("governors",))
     of_machines = dict.fromkeys(name for name in [*new["machine"], *old["machine"]] if name != _MEANT_TO_DIFFER)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_BUSY_SHARE = 0.3
+_OTHERS_SHARE = 0.1
+"""Of the processor, for other programs: more, and it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +16,12 @@ class Conditions:
     """One moment. None: not readable here.
 
     `governors`: how the kernel chooses the processor's clock ("performance", "powersave"). `throttled` counts how often
-    a core or the package was slowed down for heat since the machine started. `load_average` is the number of programs
-    that wanted a core in the last minute.
+    a core or the package was slowed down for heat since the machine started.
     """
 
     governors: tuple[str, ...]
     throttled: int | None
     on_battery: bool | None
-    load_average: float | None
 
 
 def read_conditions(root: Path = Path("/sys")) -> Conditions:
@@ -39,7 +38,6 @@ def read_conditions(root: Path = Path("/sys")) -> Conditions:
         governors=tuple(sorted(governors - {""})),
         throttled=sum(counters) if counters else None,
         on_battery=_on_battery(root / "class/power_supply"),
-        load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     )
 
 
@@ -60,16 +58,18 @@ def _text(path: Path) -> str:
         return ""
 
 
-def as_dict(before: Conditions, after: Conditions) -> dict[str, Any]:
-    """For the results file: as it was at the beginning, and how often the machine was slowed down for heat since."""
+def as_dict(before: Conditions, after: Conditions, others_shares: Sequence[float | None]) -> dict[str, Any]:
+    """For the results file: as it was at the beginning, how often the machine was slowed down for heat since, and the
+    most of the processor (0 to 1) that other programs used during a run, out of `others_shares` of all runs."""
     since = None
     if before.throttled is not None and after.throttled is not None:
         since = after.throttled - before.throttled
-    return {**asdict(before), "governors": list(before.governors), "throttled": since}
+    most = max((share for share in others_shares if share is not None), default=None)
+    return {**asdict(before), "governors": list(before.governors), "throttled": since, "others_share": most}
 
 
-def warnings_of(conditions: dict[str, Any], cores: int) -> list[str]:
-    """Sentences about what makes a result hard to compare, from `as_dict`; `cores` are those of its machine."""
+def warnings_of(conditions: dict[str, Any]) -> list[str]:
+    """Sentences about what makes a result hard to compare, from `as_dict`."""
     told = []
     if "powersave" in conditions["governors"]:
         told.append("The processor's governor is powersave: clocks may be lower than this machine can.")
@@ -77,7 +77,7 @@ def warnings_of(conditions: dict[str, Any], cores: int) -> list[str]:
         told.append("The machine ran on battery.")
     if conditions["throttled"]:
         told.append(f"The processor was slowed down for heat {conditions['throttled']} times during the run.")
-    load = conditions["load_average"]
-    if load is not None and load > _BUSY_SHARE * cores:
-        told.append(f"Other programs were busy before it began: load {load:.1f} on {cores} cores.")
+    share = conditions["others_share"]
+    if share is not None and share > _OTHERS_SHARE:
+        told.append(f"Other programs used up to {share:.0%} of the processor during a run.")
     return told

@@ -29,12 +29,14 @@ Status: TypeAlias = Literal["measured", "unavailable", "failed", "not run"]
 @dataclass(frozen=True, slots=True)
 class Round:
     """One run of a case. Memory in bytes: resident in the process before the model was loaded and at most since, in
-    use on all GPUs at most; None where it can't be read."""
+    use on all GPUs at most; None where it can't be read. `others_share` of the processor was used by other programs,
+    0 to 1."""
 
     measured: Measured
     before_bytes: int | None
     peak_bytes: int | None
     gpu_peak_bytes: int | None
+    others_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ def _round_dict(one: Round) -> dict[str, Any]:
         "before_bytes": one.before_bytes,
         "peak_bytes": one.peak_bytes,
         "gpu_peak_bytes": one.gpu_peak_bytes,
+        "others_share": None if one.others_share is None else round(one.others_share, 3),
     }
 
 

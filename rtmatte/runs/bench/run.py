@@ -40,6 +40,7 @@ from rtmatte.runs.bench.machine import describe_machine
 from rtmatte.runs.bench.memory import PeakMemory
 from rtmatte.runs.bench.recorder import Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round
+from rtmatte.runs.others_watch import OthersWatch
 from rtmatte.settings import BenchSettings, Blur, Color, ImageFile, VideoFile, parse_background
 
 _LEAST_SHARE = 0.5
@@ -111,7 +112,8 @@ class _Bench:
         before = conditions.read_conditions()
         self._make_clips()
         self._go_round()
-        return self._result(conditions.as_dict(before, conditions.read_conditions()))
+        others_shares = [one.others_share for result in self._results for one in result.rounds]
+        return self._result(conditions.as_dict(before, conditions.read_conditions(), others_shares))
 
     def _go_round(self) -> None:
         for _ in range(self._settings.rounds):
@@ -158,9 +160,11 @@ class _Bench:
         gc.collect()  # the model of the run before
         stages = file_run.STAGES if self._settings.camera is None else camera_run.STAGES
         recorder = Recorder(stages, self._plan.seconds_per_run)
+        others = OthersWatch()
         try:
             with PeakMemory(self._gpu) as memory:
                 result.used = self._run_case(result.case, recorder)
+            others_share = others.share()
         except (RuntimeNotInstalledError, RuntimeConflictError):
             raise
         except ProviderUnavailableError as error:
@@ -174,7 +178,9 @@ class _Bench:
             measured = recorder.result()
             if measured is not None and self._counts(measured, recorder):
                 result.status = "measured"
-                result.rounds.append(Round(measured, memory.before_bytes, memory.peak_bytes, memory.gpu_peak_bytes))
+                result.rounds.append(
+                    Round(measured, memory.before_bytes, memory.peak_bytes, memory.gpu_peak_bytes, others_share)
+                )
 
     def _counts(self, measured: Measured, recorder: Recorder) -> bool:
         return recorder.enough or measured.seconds >= _LEAST_SHARE * self._plan.seconds_per_run
@@ -196,9 +202,8 @@ class _Bench:
         for one in runnable:
             if not one.rounds:
                 one.reason = "interrupted" if self._stop.is_set() else "no frame in the time there was"
-        machine = describe_machine(self._gpu.names)
         return BenchResult(
-            machine=machine,
+            machine=describe_machine(self._gpu.names),
             conditions=found,
             source=self._source(),
             background=_background_kind(self._settings.background),
@@ -207,7 +212,7 @@ class _Bench:
             gpu_memory_by=self._gpu.how,
             cases=tuple(self._results),
             complete=missing == 0,
-            notes=tuple(conditions.warnings_of(found, machine["cores"]) + self._notes(missing)),
+            notes=tuple(conditions.warnings_of(found) + self._notes(missing)),
         )
 
     def _notes(self, missing: int) -> list[str]:

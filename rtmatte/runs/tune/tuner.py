@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from rtmatte.errors import RtmatteError
-from rtmatte.machine import busy_seconds, usable_cores
+from rtmatte.machine import usable_cores
 from rtmatte.matting.session import check_runtime, default_threads
 from rtmatte.runs.bench.gpu import open_gpu_memory
 from rtmatte.runs.bench.machine import describe_machine
 from rtmatte.runs.live.cpu_cap import CpuCap
+from rtmatte.runs.others_watch import OthersWatch
 from rtmatte.runs.tune.candidates import AUTO, FALLBACK, Candidate, candidates
 from rtmatte.runs.tune.decide import Row, Target, choose
 from rtmatte.runs.tune.kept import Question, keep, kept_folder, read_kept
@@ -106,7 +107,7 @@ def tune(
         rows = Search(options, probe, target, limits).run()
         seconds = clock() - begun
         if not should_stop() and any(row.measured for row in rows):
-            notices.append(others.complaint() or keep(question, rows, folder))
+            notices.append(_others_complaint(others) or keep(question, rows, folder))
     chosen = choose(rows, target)
     return Tuning(
         target=target,
@@ -121,25 +122,15 @@ def tune(
     )
 
 
-class OthersWatch:
-    """How busy other programs are from now on."""
-
-    def __init__(self) -> None:
-        self._at, self._own, self._all = time.monotonic(), time.process_time(), busy_seconds()
-
-    def complaint(self) -> str:
-        """A notice if they used so much that what was measured meanwhile isn't worth keeping, else ""."""
-        busy = busy_seconds()
-        if self._all is None or busy is None:
-            return ""
-        elapsed = time.monotonic() - self._at
-        share = (busy - self._all - (time.process_time() - self._own)) / (elapsed * usable_cores())
-        if share < _OTHERS_SHARE:
-            return ""
-        return (
-            f"Other programs used {min(share, 1):.0%} of the processor meanwhile: this isn't kept, and measured again "
-            "at the next start."
-        )
+def _others_complaint(others: OthersWatch) -> str:
+    """A notice if they used so much that what was measured meanwhile isn't worth keeping, else ""."""
+    share = others.share()
+    if share is None or share < _OTHERS_SHARE:
+        return ""
+    return (
+        f"Other programs used {share:.0%} of the processor meanwhile: this isn't kept, and measured again "
+        "at the next start."
+    )
 
 
 def _usual(settings: LiveSettings, threads: int) -> Candidate:
