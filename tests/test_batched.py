@@ -440,6 +440,17 @@ def test_a_clip_comes_out_the_same_with_every_choice(
     assert batched.provider.endswith("4 frames a run")
 
 
+def test_on_a_gpu_a_clip_goes_in_batches_by_itself(
+    film: Callable[[int], Path], tmp_path: Path, on_a_device: Callable[..., FakeRuntime]
+) -> None:
+    _, expected = matte_of(film(7), tmp_path / "alone.mkv")
+    runtime = on_a_device("cuda")
+    report = rtmatte.process_video(film(7), tmp_path / "gpu.mkv", matte=True, model="selfie", device="cuda")
+    assert report.provider == f"{CUDA}, {BATCH_ON_A_DEVICE} frames a run"
+    assert np.abs(np.stack(decode(tmp_path / "gpu.mkv").luma).astype(int) - expected).max() <= 1
+    assert {one.real.get_inputs()[0].shape[0] for one in runtime.opened[1:]} == {BATCH_ON_A_DEVICE}
+
+
 def test_a_report_says_that_a_net_got_one_at_a_time(film: Callable[[int], Path], tmp_path: Path) -> None:
     report, _ = matte_of(film(3), tmp_path / "out.mkv", batch=4, focus="near")
     assert report.provider == "CPUExecutionProvider, 1 thread"
