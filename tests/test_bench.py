@@ -35,11 +35,13 @@ from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
 from rtmatte.runs.bench.drawing import Rectangle, Text
 from rtmatte.runs.bench.file_run import Load, Used
 from rtmatte.runs.bench.files import ResultFiles
+from rtmatte.runs.bench.gpu.state import Gpu, GpuState
+from rtmatte.runs.bench.gpu.watch import GpuUse
 from rtmatte.runs.bench.plot import plot
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
 from rtmatte.runs.bench.run import BenchProgress, run_bench
-from rtmatte.runs.bench.words import label_of
+from rtmatte.runs.bench.words import gpu_note, label_of
 from rtmatte.settings import BenchSettings, Device
 from rtmatte.stats import LatencyHistogram
 from tests import clips
@@ -294,7 +296,7 @@ def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> No
     assert (kept["schema"], kept["schema_version"], kept["complete"]) == ("rtmatte-bench", 1, True)
     assert kept["source"] == {"kind": "generated", "id": "scene 1"}
     assert {"processor", "cores", "memory_gib", "gpus", "system", "python", "numpy", "pyav"} <= set(kept["machine"])
-    assert set(kept["conditions"]) == {"governors", "throttled", "on_battery", "others_share"}
+    assert set(kept["conditions"]) == {"governors", "throttled", "on_battery", "others_share", "gpu_slowed_by"}
     assert [case["status"] for case in kept["cases"]] == ["measured", "unavailable"] * 2
     first, _, other, missing = kept["cases"]
     assert missing["reason"] == "no CUDA in libcuda.so"
@@ -408,6 +410,22 @@ def test_programs_that_are_busy_during_a_run_are_told(monkeypatch: pytest.Monkey
     assert measure().as_dict()["conditions"]["others_share"] is None
 
 
+def test_the_gpu_is_told_where_the_model_ran_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = GpuState(2**30, 2**29, 200.0, 66, 1900, ("heat",))
+    monkeypatch.setattr(bench_run, "find_gpu", lambda: Gpu(("G",), lambda: state, "read by a test", 0.01))
+    kept = measure().as_dict()
+    assert kept["machine"]["gpus"] == ["G"]
+    assert kept["cases"][0]["gpu"] is None
+    assert kept["conditions"]["gpu_slowed_by"] == []
+    assert gpu_note(kept) == "", "nothing ran on it"
+    monkeypatch.setattr(Someone, "provider", "CUDAExecutionProvider")
+    kept = measure().as_dict()
+    wanted = GpuUse(2**30, 2**30, 2**29, 2**29, 200.0, 66, 1900, ("heat",)).as_dict()
+    assert kept["cases"][0]["gpu"] == kept["cases"][0]["rounds"][0]["gpu"] == wanted
+    assert "The GPU was slowed down by heat." in kept["notes"]
+    assert gpu_note(kept) == "The GPU's state was read by a test."
+
+
 def test_stopping_gives_what_there_is_so_far() -> None:
     stop = Event()
 
@@ -493,12 +511,12 @@ def kept_result() -> dict[str, Any]:
     gone = CaseResult(Case("u2netp", TINY, "cuda", None), "float32", "unavailable", "no <CUDA> & no driver")
     return BenchResult(
         machine={"processor": "A <B> & C", "cores": 2, "memory_gib": 8.0, "gpus": ["G"], "system": "S"},
-        conditions={"governors": [], "throttled": None, "on_battery": None, "others_share": 0.02},
+        conditions={"governors": [], "throttled": None, "on_battery": None, "others_share": 0.02, "gpu_slowed_by": []},
         source={"kind": "generated", "id": "scene 1"},
         background="blur",
         rounds_planned=3,
         seconds_per_round=5.0,
-        gpu_memory_by="not readable",
+        gpu_read_by="not readable",
         cases=(
             case_result("u2netp", [20.0, 21.0, 22.0], stages),
             case_result("selfie", [90.0, 91.0, 92.0], stages),

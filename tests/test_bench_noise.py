@@ -94,7 +94,7 @@ def test_what_slows_a_whole_round_cancels_between_cases_of_one_result() -> None:
     assert paired_ratio(one, other).verdict == "faster"
 
 
-CALM = {"governors": ["performance"], "throttled": 0, "on_battery": False, "others_share": 0.02}
+CALM = {"governors": ["performance"], "throttled": 0, "on_battery": False, "others_share": 0.02, "gpu_slowed_by": []}
 
 
 def result(fps: dict[str, list[float]], **others: Any) -> dict[str, Any]:
@@ -160,7 +160,13 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
         "precision": "int8",
         "output": "h264_nvenc",
     }
-    old["conditions"] = {"governors": ["powersave"], "throttled": 3, "on_battery": True, "others_share": 0.4}
+    old["conditions"] = {
+        "governors": ["powersave"],
+        "throttled": 3,
+        "on_battery": True,
+        "others_share": 0.4,
+        "gpu_slowed_by": ["heat", "its power limit"],
+    }
     old["machine"] |= {"opencv": "4.10", "gpus": ["A GPU"]}
     old["notes"] = ["The machine ran on battery.", "Runs were shortened to 0.5 s to fit the budget."]
     found = compare(new, old)
@@ -173,6 +179,7 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
         "Before: The processor's governor is powersave: clocks may be lower than this machine can.",
         "Before: The machine ran on battery.",
         "Before: The processor was slowed down for heat 3 times during the run.",
+        "Before: The GPU was slowed down by heat and its power limit.",
         "Before: Other programs used up to 40% of the processor during a run.",
         "Before: Runs were shortened to 0.5 s to fit the budget.",
         "Not the same governors: powersave before, performance now.",

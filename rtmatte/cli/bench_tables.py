@@ -11,6 +11,8 @@ from rich.table import Table
 from rtmatte.runs.bench.words import (
     bound_line,
     changed_line,
+    gpu_memory,
+    gpu_note,
     label_of,
     machine_line,
     mebibytes,
@@ -45,18 +47,16 @@ def print_tables(result: dict[str, Any], comparison: dict[str, Any] | None) -> N
         console.print(_comparison(comparison))
         for warning in comparison["warnings"]:
             console.print(f"note: {warning}", markup=False)
-    for note in [*result["notes"], *_memory_notes(result)]:
+    for note in filter(None, [*result["notes"], gpu_note(result)]):
         console.print(f"note: {note}", markup=False)
 
 
-def _memory_notes(result: dict[str, Any]) -> list[str]:
-    return [f"GPU memory is {result['gpu_memory_by']}."] if "not readable" in result["gpu_memory_by"] else []
-
-
 def _end_to_end(cases: list[dict[str, Any]]) -> Table:
+    has_gpu = any(case["gpu"] for case in cases)
+    gpu_head = ["GPU memory\n(over before)"] if has_gpu else []
     table = Table(title="End to end", title_justify="left", title_style="bold")
     table.add_column("case")
-    for head in ("fps", "rounds", "against first", "latency ms\np50/p95/p99", "first\nframe", "memory", "GPU"):
+    for head in ("fps", "rounds", "against first", "latency ms\np50/p95/p99", "first\nframe", "memory", *gpu_head):
         table.add_column(head, justify="right")
     for case in cases:
         fps, latency, ratio = case["fps"], case["latency_ms"], case["ratio_to_first"]
@@ -68,7 +68,7 @@ def _end_to_end(cases: list[dict[str, Any]]) -> Table:
             "/".join(f"{latency[which]:.0f}" for which in ("p50", "p95", "p99")),
             f"{case['first_frame_s']:.2f} s",
             mebibytes(case["peak_bytes"]),
-            mebibytes(case["gpu_peak_bytes"]),
+            *([gpu_memory(case)] if has_gpu else []),
         )
     return table
 

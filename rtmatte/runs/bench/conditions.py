@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,23 @@ def _text(path: Path) -> str:
         return ""
 
 
-def as_dict(before: Conditions, after: Conditions, others_shares: Sequence[float | None]) -> dict[str, Any]:
-    """For the results file: as it was at the beginning, how often the machine was slowed down for heat since, and the
-    most of the processor (0 to 1) that other programs used during a run, out of `others_shares` of all runs."""
+def as_dict(
+    before: Conditions, after: Conditions, *, others_shares: Iterable[float | None], gpu_slowed_by: Iterable[str]
+) -> dict[str, Any]:
+    """For the results file: as it was at the beginning, how often the machine was slowed down for heat since, the most
+    of the processor (0 to 1) that other programs used during a run, and what slowed the GPU down. The last two out of
+    what was seen in all runs."""
     since = None
     if before.throttled is not None and after.throttled is not None:
         since = after.throttled - before.throttled
     most = max((share for share in others_shares if share is not None), default=None)
-    return {**asdict(before), "governors": list(before.governors), "throttled": since, "others_share": most}
+    return {
+        **asdict(before),
+        "governors": list(before.governors),
+        "throttled": since,
+        "others_share": most,
+        "gpu_slowed_by": sorted(set(gpu_slowed_by)),
+    }
 
 
 def warnings_of(conditions: dict[str, Any]) -> list[str]:
@@ -77,6 +86,8 @@ def warnings_of(conditions: dict[str, Any]) -> list[str]:
         told.append("The machine ran on battery.")
     if conditions["throttled"]:
         told.append(f"The processor was slowed down for heat {conditions['throttled']} times during the run.")
+    if conditions["gpu_slowed_by"]:
+        told.append(f"The GPU was slowed down by {' and '.join(conditions['gpu_slowed_by'])}.")
     share = conditions["others_share"]
     if share is not None and share > _OTHERS_SHARE:
         told.append(f"Other programs used up to {share:.0%} of the processor during a run.")

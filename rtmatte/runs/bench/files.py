@@ -100,11 +100,19 @@ def _csv_row(case: dict[str, Any]) -> dict[str, Any]:
     row |= {f"latency_{which}_ms": value for which, value in case["latency_ms"].items()}
     row |= {"first_frame_s": case["first_frame_s"]}
     row |= {"bound_by": case["bound"]["by"], "bound_share": case["bound"]["share"]}
-    for name in ("peak_bytes", "gpu_peak_bytes"):
-        row[name.replace("_bytes", "_mib")] = "" if case[name] is None else round(case[name] / _MIB, 1)
+    row["peak_mib"] = _mebibytes(case["peak_bytes"])
+    for name, value in (case["gpu"] or {}).items():
+        if name.endswith("_bytes"):
+            row[f"gpu_{name.removesuffix('_bytes')}_mib"] = _mebibytes(value)
+        else:
+            row[f"gpu_{name}"] = "; ".join(value) if isinstance(value, list) else value
     for stage, times in case["stages_ms"].items():
         row |= {f"{stage}_{which}_ms": times[which] for which in ("p50", "p95", "p99")}
     return row
+
+
+def _mebibytes(count: int | None) -> float | str:
+    return "" if count is None else round(count / _MIB, 1)
 
 
 def _write_png(path: Path, result: dict[str, Any], _comparison: dict[str, Any] | None) -> None:

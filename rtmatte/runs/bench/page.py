@@ -7,7 +7,16 @@ from html import escape
 from typing import Any
 
 from rtmatte.runs.bench.plot import plot
-from rtmatte.runs.bench.words import bound_line, changed_line, label_of, mebibytes, ran_on, spread_line
+from rtmatte.runs.bench.words import (
+    bound_line,
+    changed_line,
+    gpu_memory,
+    gpu_note,
+    label_of,
+    mebibytes,
+    ran_on,
+    spread_line,
+)
 
 _END_TO_END = (
     *("case", "fps", "lowest", "highest", "latency p50", "p95", "p99 ms"),
@@ -38,7 +47,7 @@ def page(result: dict[str, Any], comparison: dict[str, Any] | None) -> str:
         *(f"<li>{escape(f'{label_of(case)}: {bound_line(case)}; on {ran_on(case)}')}</li>" for case in measured),
         "</ul>",
         *([_comparison(comparison)] if comparison is not None else []),
-        f"<p>GPU memory: {escape(result['gpu_memory_by'])}.</p>",
+        f"<p>{escape(gpu_note(result))}</p>",
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -52,7 +61,7 @@ def _end_to_end(case: dict[str, Any]) -> tuple[str, ...]:
         *(f"{latency[which]:.1f}" for which in ("p50", "p95", "p99")),
         f"{case['first_frame_s']:.2f} s",
         mebibytes(case["peak_bytes"]),
-        mebibytes(case["gpu_peak_bytes"]),
+        gpu_memory(case),
     )
 
 

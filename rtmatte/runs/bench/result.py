@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from rtmatte.runs.bench.camera_run import COMPOSING
 from rtmatte.runs.bench.cases import Case
 from rtmatte.runs.bench.file_run import Used
+from rtmatte.runs.bench.gpu.watch import GpuUse, use_of_all
 from rtmatte.runs.bench.noise import Ratio, paired_ratio
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, WARM_UP_S, Measured
 from rtmatte.stats import LatencyHistogram
@@ -28,14 +29,14 @@ Status: TypeAlias = Literal["measured", "unavailable", "failed", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of a case. Memory in bytes: resident in the process before the model was loaded and at most since, in
-    use on all GPUs at most; None where it can't be read. `others_share` of the processor was used by other programs,
-    0 to 1."""
+    """One run of a case. Memory in bytes: resident in the process before the model was loaded and at most since;
+    None where it can't be read. `others_share` of the processor was used by other programs,
+    0 to 1. `gpu` None: the model didn't run on an NVIDIA GPU, or nothing asks it here."""
 
     measured: Measured
     before_bytes: int | None
     peak_bytes: int | None
-    gpu_peak_bytes: int | None
+    gpu: GpuUse | None
     others_share: float | None
 
 
@@ -90,8 +91,9 @@ class CaseResult:
         return max((one.peak_bytes for one in self.rounds if one.peak_bytes is not None), default=None)
 
     @property
-    def gpu_peak_bytes(self) -> int | None:
-        return max((one.gpu_peak_bytes for one in self.rounds if one.gpu_peak_bytes is not None), default=None)
+    def gpu(self) -> GpuUse | None:
+        """Over all rounds."""
+        return use_of_all([one.gpu for one in self.rounds if one.gpu is not None])
 
     def latency(self) -> LatencyHistogram:
         """Of all frames of all rounds."""
@@ -139,7 +141,7 @@ class CaseResult:
                 "first_frame_s": self.first_frame_s,
                 "bound": {"by": bound.what, "share": bound.share, "overhead": bound.overhead},
                 "peak_bytes": self.peak_bytes,
-                "gpu_peak_bytes": self.gpu_peak_bytes,
+                "gpu": None if self.gpu is None else self.gpu.as_dict(),
                 "ratio_to_first": None if first is None or first is self else ratio_between(self, first).as_dict(),
             }
         return row
@@ -160,7 +162,7 @@ class BenchResult:
     background: str
     rounds_planned: int
     seconds_per_round: float
-    gpu_memory_by: str
+    gpu_read_by: str
     cases: tuple[CaseResult, ...]
     complete: bool
     notes: tuple[str, ...]
@@ -183,7 +185,7 @@ class BenchResult:
             "rounds_planned": self.rounds_planned,
             "seconds_per_round": self.seconds_per_round,
             "warm_up": {"frames": WARM_UP_FRAMES, "seconds_at_most": WARM_UP_S},
-            "gpu_memory_by": self.gpu_memory_by,
+            "gpu_read_by": self.gpu_read_by,
             "cases": [case.as_dict(first) for case in self.cases],
             "notes": [impersonal(note) for note in self.notes],
         }
@@ -214,7 +216,7 @@ def _round_dict(one: Round) -> dict[str, Any]:
         "cpu_percent": round(measured.cpu_percent, 1),
         "before_bytes": one.before_bytes,
         "peak_bytes": one.peak_bytes,
-        "gpu_peak_bytes": one.gpu_peak_bytes,
+        "gpu": None if one.gpu is None else one.gpu.as_dict(),
         "others_share": None if one.others_share is None else round(one.others_share, 3),
     }
 

@@ -35,7 +35,9 @@ from rtmatte.runs.bench import camera_run, conditions, file_run
 from rtmatte.runs.bench.cases import GENERATED_SIZE_WH, Case, Plan, build_cases, make_plan
 from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
 from rtmatte.runs.bench.file_run import Load
-from rtmatte.runs.bench.gpu import GpuMemory, open_gpu_memory
+from rtmatte.runs.bench.gpu.find import find_gpu
+from rtmatte.runs.bench.gpu.state import Gpu, runs_on_it
+from rtmatte.runs.bench.gpu.watch import GpuWatch
 from rtmatte.runs.bench.machine import describe_machine
 from rtmatte.runs.bench.memory import PeakMemory
 from rtmatte.runs.bench.recorder import Measured, Recorder
@@ -98,7 +100,7 @@ class _Bench:
         self._stop = stop
         self._folder = folder
         self._begun = time.monotonic()
-        self._gpu: GpuMemory = open_gpu_memory()
+        self._gpu: Gpu = find_gpu()
         precisions = {model: precision_of(read_verified(find_model(model))) for model in settings.models}
         cases = build_cases(settings, self._own_size_wh())
         self._results = [CaseResult(case, precisions[case.model]) for case in cases]
@@ -112,8 +114,14 @@ class _Bench:
         before = conditions.read_conditions()
         self._make_clips()
         self._go_round()
-        others_shares = [one.others_share for result in self._results for one in result.rounds]
-        return self._result(conditions.as_dict(before, conditions.read_conditions(), others_shares))
+        rounds = [one for result in self._results for one in result.rounds]
+        found = conditions.as_dict(
+            before,
+            conditions.read_conditions(),
+            others_shares=[one.others_share for one in rounds],
+            gpu_slowed_by=[reason for one in rounds if one.gpu for reason in one.gpu.slowed_by],
+        )
+        return self._result(found)
 
     def _go_round(self) -> None:
         for _ in range(self._settings.rounds):
@@ -162,7 +170,7 @@ class _Bench:
         recorder = Recorder(stages, self._plan.seconds_per_run)
         others = OthersWatch()
         try:
-            with PeakMemory(self._gpu) as memory:
+            with PeakMemory() as memory, GpuWatch(self._gpu) as gpu:
                 result.used = self._run_case(result.case, recorder)
             others_share = others.share()
         except (RuntimeNotInstalledError, RuntimeConflictError):
@@ -178,9 +186,8 @@ class _Bench:
             measured = recorder.result()
             if measured is not None and self._counts(measured, recorder):
                 result.status = "measured"
-                result.rounds.append(
-                    Round(measured, memory.before_bytes, memory.peak_bytes, memory.gpu_peak_bytes, others_share)
-                )
+                gpu_use = gpu.use() if runs_on_it(result.used.provider) else None
+                result.rounds.append(Round(measured, memory.before_bytes, memory.peak_bytes, gpu_use, others_share))
 
     def _counts(self, measured: Measured, recorder: Recorder) -> bool:
         return recorder.enough or measured.seconds >= _LEAST_SHARE * self._plan.seconds_per_run
@@ -209,7 +216,7 @@ class _Bench:
             background=_background_kind(self._settings.background),
             rounds_planned=self._settings.rounds,
             seconds_per_round=self._plan.seconds_per_run,
-            gpu_memory_by=self._gpu.how,
+            gpu_read_by=self._gpu.how,
             cases=tuple(self._results),
             complete=missing == 0,
             notes=tuple(conditions.warnings_of(found) + self._notes(missing)),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rtmatte.runs.bench.gpu.state import runs_on_it
+
+_MIB = 2**20
 _SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a camera, live"}
 
 
@@ -56,13 +59,39 @@ def bound_line(case: dict[str, Any]) -> str:
 
 
 def ran_on(case: dict[str, Any]) -> str:
-    """What a measured case really ran on: provider, precision, encoder or device."""
-    return f"{case['provider']}; {case['precision']}; {case['output']}"
+    """What a measured case really ran on: provider, precision, encoder or device; and in which state a GPU was."""
+    return "; ".join((case["provider"], case["precision"], case["output"], *_gpu_state(case["gpu"])))
+
+
+def _gpu_state(gpu: dict[str, Any] | None) -> list[str]:
+    if gpu is None:
+        return []
+    units = {"power_w": "W", "temperature_c": "°C", "clock_mhz": "MHz"}
+    told = [f"{gpu[name]:.0f} {unit}" for name, unit in units.items() if gpu[name] is not None]
+    told += [f"slowed down by {' and '.join(gpu['slowed_by'])}"] if gpu["slowed_by"] else []
+    return [f"GPU at {', '.join(told)}"] if told else []
+
+
+def gpu_memory(case: dict[str, Any]) -> str:
+    """`812 MiB (+400)` at most and over what was before: this process's own, or where that isn't told `all 3000 MiB
+    (+400)` of all programs; a dash for what can't be read."""
+    gpu = case["gpu"] or {"own_peak_bytes": None, "peak_bytes": None}
+    if gpu["own_peak_bytes"] is not None:
+        return f"{mebibytes(gpu['own_peak_bytes'])} (+{(gpu['own_peak_bytes'] - gpu['own_before_bytes']) / _MIB:.0f})"
+    if gpu["peak_bytes"] is not None and gpu["before_bytes"] is not None:
+        return f"all {mebibytes(gpu['peak_bytes'])} (+{(gpu['peak_bytes'] - gpu['before_bytes']) / _MIB:.0f})"
+    return mebibytes(None)
+
+
+def gpu_note(result: dict[str, Any]) -> str:
+    """How the GPU was asked, in a sentence; "" where no model ran on one."""
+    on_it = any(case["rounds"] and runs_on_it(case["provider"]) for case in result["cases"])
+    return f"The GPU's state was {result['gpu_read_by']}." if on_it else ""
 
 
 def mebibytes(count: int | None) -> str:
     """`338 MiB`, or a dash for what can't be read."""
-    return "–" if count is None else f"{count / 2**20:.0f} MiB"
+    return "–" if count is None else f"{count / _MIB:.0f} MiB"
 
 
 def changed_line(difference: dict[str, Any]) -> str:

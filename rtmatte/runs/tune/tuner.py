@@ -17,7 +17,7 @@ from typing import Any
 from rtmatte.errors import RtmatteError
 from rtmatte.machine import usable_cores
 from rtmatte.matting.session import check_runtime, default_threads
-from rtmatte.runs.bench.gpu import open_gpu_memory
+from rtmatte.runs.bench.gpu.find import find_gpu
 from rtmatte.runs.bench.machine import describe_machine
 from rtmatte.runs.live.cpu_cap import CpuCap
 from rtmatte.runs.others_watch import OthersWatch
@@ -170,5 +170,5 @@ def _weights(settings: LiveSettings, options: list[Candidate]) -> str:
 def _machine(settings: LiveSettings) -> dict[str, Any]:
     """Hardware and versions. Raises: as `check_runtime`."""
     has_cuda = settings.device != "cpu" and any(name.startswith("CUDA") for name in check_runtime().providers)
-    described = describe_machine(open_gpu_memory().names if has_cuda else ())
+    described = describe_machine(find_gpu().names if has_cuda else ())
     return {name: described[name] for name in _HARDWARE if name in described}
