@@ -578,8 +578,17 @@ def test_the_files_are_what_their_names_say(tmp_path: Path) -> None:
     assert page.fetched == []
     assert set(re.findall(r"https?://[^\"' ]+", html)) == {"http://www.w3.org/2000/svg"}
     assert "url(" not in html
-    for told in ("A <B> & C", "no <CUDA> & no driver", "A note & more.", "Not the same <machine>.", "bound by"):
+    for told in (
+        "Without figures",
+        "4.34x, faster (",
+        "A <B> & C",
+        "no <CUDA> & no driver",
+        "A note & more.",
+        "Not the same <machine>.",
+        "bound by",
+    ):
         assert told in page.text
+    assert "GPU" not in page.text, "no model ran on one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plot.html", "plot.png", "r.csv", "r.json"]
 
 

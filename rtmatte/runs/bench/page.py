@@ -15,18 +15,14 @@ from rtmatte.runs.bench.words import (
     label_of,
     mebibytes,
     ran_on,
-    spread_line,
+    ratio_line,
 )
 
-_END_TO_END = (
-    *("case", "fps", "lowest", "highest", "latency p50", "p95", "p99 ms"),
-    *("first frame", "memory", "GPU memory"),
-)
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1250px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
-td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; }
+td, th { padding: .25rem .5rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+td:first-child, th:first-child, td.text, th.text { text-align: left; }
 svg { width: 100%; height: auto; }
 """
 
@@ -40,29 +36,44 @@ def page(result: dict[str, Any], comparison: dict[str, Any] | None) -> str:
         f"<style>{_STYLE}</style></head><body>",
         plot(result).svg(),
         "<h2>End to end</h2>",
-        _table(_END_TO_END, map(_end_to_end, measured)),
+        _end_to_end(measured),
         "<h2>Stages, milliseconds a frame (p50 / p95 / p99)</h2>",
         _stages(measured),
         "<ul>",
         *(f"<li>{escape(f'{label_of(case)}: {bound_line(case)}; on {ran_on(case)}')}</li>" for case in measured),
         "</ul>",
+        *_missing([case for case in result["cases"] if not case["rounds"]]),
         *([_comparison(comparison)] if comparison is not None else []),
-        f"<p>{escape(gpu_note(result))}</p>",
+        *(f"<p>{escape(note)}</p>" for note in [gpu_note(result)] if note),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _end_to_end(case: dict[str, Any]) -> tuple[str, ...]:
-    fps, latency = case["fps"], case["latency_ms"]
-    return (
-        label_of(case),
-        *(f"{fps[which]:.1f}" for which in ("median", "min", "max")),
-        *(f"{latency[which]:.1f}" for which in ("p50", "p95", "p99")),
-        f"{case['first_frame_s']:.2f} s",
-        mebibytes(case["peak_bytes"]),
-        gpu_memory(case),
+def _end_to_end(cases: list[dict[str, Any]]) -> str:
+    has_gpu = any(case["gpu"] for case in cases)
+    heads = ["case", "fps", "lowest", "highest", "against first (99 % interval)", "latency p50", "p95", "p99 ms"]
+    heads += ["first frame", "memory", *(["GPU memory (over before)"] if has_gpu else [])]
+    rows = (
+        (
+            label_of(case),
+            *(f"{case['fps'][which]:.1f}" for which in ("median", "min", "max")),
+            ratio_line(case["ratio_to_first"]),
+            *(f"{case['latency_ms'][which]:.1f}" for which in ("p50", "p95", "p99")),
+            f"{case['first_frame_s']:.2f} s",
+            mebibytes(case["peak_bytes"]),
+            *([gpu_memory(case)] if has_gpu else []),
+        )
+        for case in cases
     )
+    return _table(tuple(heads), rows)
+
+
+def _missing(cases: list[dict[str, Any]]) -> list[str]:
+    if not cases:
+        return []
+    rows = ((label_of(case), case["status"], case["reason"]) for case in cases)
+    return ["<h2>Without figures</h2>", _table(("case", "", "why"), rows, text_from=1)]
 
 
 def _stages(cases: list[dict[str, Any]]) -> str:
@@ -86,16 +97,20 @@ def _comparison(comparison: dict[str, Any]) -> str:
         for name in ("fps", "latency"):
             ratio = one[name]
             if ratio is not None:
-                spread = f"{ratio['ratio']:.3g} {spread_line(ratio)}"
-                rows.append((one["label"], name, spread, ratio["verdict"] + changed_line(one)))
+                rows.append((one["label"], name, ratio_line(ratio) + changed_line(one)))
         if one["only_in"]:
-            rows.append((one["label"], "", "", f"only in the {one['only_in']} result"))
+            rows.append((one["label"], "", f"only in the {one['only_in']} result"))
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in comparison["warnings"])
-    heads = ("case", "of", "new over old (99 % interval)", "verdict")
-    return f"<h2>Against the older result</h2>\n{_table(heads, rows)}\n{warnings}"
+    heads = ("case", "of", "new over old (99 % interval)")
+    return f"<h2>Against the older result</h2>\n{_table(heads, rows, text_from=1)}\n{warnings}"
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, text_from: int | None = None) -> str:
+    """The columns from `text_from` on are words, and the first one always is; others are numbers, to the right."""
+
+    def line(tag: str, cells: tuple[str, ...]) -> str:
+        kinds = [' class="text"' if text_from is not None and n >= text_from else "" for n in range(len(cells))]
+        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+
+    body = "\n".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    return f"<table>\n<tr>{line('th', heads)}</tr>\n{body}\n</table>"

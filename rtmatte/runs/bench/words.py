@@ -99,6 +99,11 @@ def changed_line(difference: dict[str, Any]) -> str:
     return f" ({', '.join(f'another {name}' for name in difference['changed'])})" if difference["changed"] else ""
 
 
+def ratio_line(ratio: dict[str, Any] | None) -> str:
+    """`1.9x, faster (1.8 to 2)`, or a dash for what isn't compared."""
+    return "–" if ratio is None else f"{ratio['ratio']:.3g}x, {ratio['verdict']} {spread_line(ratio)}".rstrip()
+
+
 def spread_line(ratio: dict[str, Any]) -> str:
     """`(0.91 to 1.1)` where rounds say how sure the ratio is; "" for a single round on both sides."""
     if ratio["verdict"] != "too few rounds to tell":
