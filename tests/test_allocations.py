@@ -265,21 +265,8 @@ def test_a_recycling_pool_hands_out_one_picture() -> None:
 
 
 PACKAGE = Path(rtmatte.__file__).parent
-SCALARS = {
-    "uint8",
-    "int8",
-    "uint16",
-    "int16",
-    "uint32",
-    "int32",
-    "uintp",
-    "float32",
-    "float64",
-    "floor",
-    "rint",
-    "exp",
-    "sqrt",
-}
+INTEGERS = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "uintp"}
+SCALARS = INTEGERS | {"float32", "float64", "floor", "rint", "exp", "sqrt"}
 METHODS = {"ravel", "reshape"}
 """Views, of contiguous arrays."""
 BUILTINS = {"range", "min", "max", "abs", "int", "float", "bool", "len"}

@@ -15,6 +15,7 @@ import numpy as np
 import peers
 import pytest
 import scaling
+import session_settings
 from peer_loops import loop
 from scoring import peers as scored_peers
 from scoring.configs import CONFIGS
@@ -222,3 +223,15 @@ def test_a_served_peer_gets_the_picture_and_its_alpha_comes_back(monkeypatch: py
     assert alpha.shape == (18, 32)
     assert alpha == pytest.approx(blue / 255)
     assert cv2.countNonZero(np.asarray(matter.estimate(frame))) in (0, 18 * 32)
+
+
+def test_sessions_are_compared_that_give_one_answer() -> None:
+    runs = session_settings.runs_of("selfie")
+    assert {"ours", "spinning", "one thread", "no memory arena", "basic", "fixed shape"} <= runs.keys()
+    expected = runs["ours"]()
+    assert float(expected.std()) > 0.01
+    for run in runs.values():
+        assert np.abs(run() - expected).max() < 1e-3
+    figures = session_settings.measure("selfie", 2)
+    assert figures["ours"]["over_ours"]["median"] == 1
+    assert all(it["median_ms"] > 0 for it in figures.values())
