@@ -8,16 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import cv2
 import numpy as np
 import pytest
 
-from rtmatte import settings
+from rtmatte import process_video, settings
 from rtmatte.errors import ProviderUnavailableError
 from rtmatte.matting import devices, open_session, providers, session
+from rtmatte.matting.load import load_matter
+from rtmatte.matting.matter import missed_devices, why_there
 from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.session import OnnxSession, check_runtime
 from rtmatte.matting.weights import read_verified
+from rtmatte.runs.stills import run_image
+from tests import clips
 from tests.fake_runtime import CPU, CUDA, FakeRuntime
 from tests.nets import image_net
 
@@ -138,6 +143,50 @@ def test_auto_takes_what_works_and_says_why_it_took_the_cpu(
     made = OnnxSession(image_net(), threads=1)
     assert made.provider == f"{CPU}, 1 thread"
     assert "error 100: no such device" in made.provider_reason
+
+
+OPTIONS = [
+    {},
+    {"skip_still": True, "both_ways": True},
+    {"side_by_side": True, "threads": 2},
+    {"batch": 2, "both_ways": True},
+    {"focus": "near", "skip_still": True},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_device_that_did_not_come_up_is_told_whatever_stands_around_the_net(
+    install: Install, options: dict[str, Any]
+) -> None:
+    install("onnxruntime-gpu", CUDA, broken="error 100: no such device")
+    matter = load_matter("selfie", **options)
+    assert "error 100: no such device" in why_there(matter)
+    (notice,) = missed_devices(matter)
+    assert notice.startswith(f"Runs on {CPU}")
+    assert notice.endswith("CUDA didn't come up in onnxruntime-gpu 9.9: error 100: no such device.")
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_nothing_is_missed_where_nothing_was_to_be_had(install: Install, device: Device) -> None:
+    install("onnxruntime")
+    matter = load_matter("selfie", device=device)
+    assert why_there(matter)
+    assert missed_devices(matter) == ()
+
+
+def test_every_run_tells_what_did_not_come_up(install: Install, tmp_path: Path) -> None:
+    install("onnxruntime-gpu", CUDA, broken="error 100: no such device")
+    source, picture = tmp_path / "in.mp4", tmp_path / "in.png"
+    clips.plain(source)
+    cv2.imwrite(str(picture), np.zeros((64, 64, 3), np.uint8))
+    told = "error 100: no such device"
+    for two_pass in (False, True):
+        report = process_video(source, tmp_path / f"{two_pass}.mp4", background="blur", two_pass=two_pass)
+        assert told in report.provider_reason
+        assert told in " ".join(report.notices)
+    still = run_image(picture, tmp_path / "out.png", settings.ImageSettings(model="selfie"))
+    assert told in still.provider_reason
+    assert told in " ".join(still.notices)
 
 
 def test_auto_names_every_device_that_it_tried(install: Install) -> None:

@@ -115,6 +115,7 @@ class _StatusLine:
         self._rewrites = sys.stderr.isatty()
         self._told = ""
         self._chosen = ""
+        self._missed: tuple[str, ...] = ()
 
     def show(self, status: LiveStatus) -> None:
         if self._seconds is not None and status.seconds >= self._seconds:
@@ -124,6 +125,10 @@ class _StatusLine:
         if not self._told:
             width, height = status.size_wh
             speaking.say(f"{status.camera} ({status.camera_detail}) to {status.output}, {width}x{height}. Ctrl-C ends.")
+        if status.missed_devices != self._missed:
+            self.clear()
+            speaking.say(f"note: {' '.join(status.missed_devices)}")
+            self._missed = status.missed_devices
         if status.chosen != self._chosen:
             self.clear()
             speaking.say(f"chosen: {status.chosen}")

@@ -49,13 +49,13 @@ class Batched:
         self.name = net.name
         self.provider = f"{net.provider}, {frames_a_run} frames a run"
         self.frames_a_run = frames_a_run
-        self._net = net
+        self.asks = net
         self._questions = Questions(skip_still=skip_still)
 
     @property
     def note(self) -> str:
         """Why it gets one at a time, once that has turned out, or nothing."""
-        return self._net.batch_note
+        return self.asks.batch_note
 
     def ask(self, frame: Frame) -> Question:
         """Takes a frame, whose picture has to stay as it is until the answer."""
@@ -68,13 +68,13 @@ class Batched:
         """
         asked = [question for question in questions if not question.rests]
         try:
-            alphas = self._net.estimate_batch((question.frame for question in asked), self.frames_a_run)
+            alphas = self.asks.estimate_batch((question.frame for question in asked), self.frames_a_run)
         except BaseException as error:
             for question in asked:
                 self._questions.fail(question, error)
             raise
         if self.note:
-            self.provider = self._net.provider
+            self.provider = self.asks.provider
         given = iter([self._questions.answer(one, alpha) for one, alpha in zip(asked, alphas, strict=True)])
         return [question.alpha.result().copy() if question.rests else next(given) for question in questions]
 

@@ -55,6 +55,11 @@ class ImageNet:
         """The session's, as it is now."""
         return self._session.provider_reason
 
+    @property
+    def provider_missed(self) -> str:
+        """The session's."""
+        return self._session.provider_missed
+
     def estimate(self, frame: Frame) -> F32:
         """Alpha of the frame, (h, w) float32 in [0, 1], at the net's resolution. Releases the GIL.
 

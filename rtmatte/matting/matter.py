@@ -32,6 +32,24 @@ class Matter(Protocol):
         ...
 
 
+def innermost(matter: Matter) -> Matter:
+    """The one that runs a net. A matter that asks another one names it by an attribute `asks`."""
+    while (asked := getattr(matter, "asks", None)) is not None:
+        matter = asked
+    return matter
+
+
+def why_there(matter: Matter) -> str:
+    """Why it runs on its provider, as `OnnxSession.provider_reason`, or nothing."""
+    return str(getattr(innermost(matter), "provider_reason", ""))
+
+
+def missed_devices(matter: Matter) -> tuple[str, ...]:
+    """What a user should hear of devices that didn't come up, as `OnnxSession.provider_missed`: one notice, or none."""
+    missed = getattr(innermost(matter), "provider_missed", "")
+    return (f"Runs on {matter.provider}: {missed}.",) if missed else ()
+
+
 def is_fine(matter: Matter) -> bool:
     """Whether its alpha is as fine as the frame and calm by a memory of its own: it says so by an attribute `fine`."""
     return bool(getattr(matter, "fine", False))

@@ -24,17 +24,17 @@ class Mirrored:
     def __init__(self, matter: Matter) -> None:
         self.name = matter.name
         self.provider = matter.provider
-        self._matter = matter
+        self.asks = matter
         self._picture: Picture = np.empty((0, 0, 3), np.uint8)
         self._alpha: F32 = np.empty((0, 0), np.float32)
 
     def estimate(self, frame: Frame) -> F32:
         """As `Matter.estimate`. Raises: as the other one does."""
-        alpha = self._matter.estimate(frame)
+        alpha = self.asks.estimate(frame)
         if self._alpha.shape != alpha.shape:
             self._alpha = np.empty_like(alpha)
         np.copyto(self._alpha, alpha)
-        mirrored = self._matter.estimate(replace(frame, picture=self._mirror(frame.picture)))
+        mirrored = self.asks.estimate(replace(frame, picture=self._mirror(frame.picture)))
         self._alpha += mirrored[:, ::-1]
         self._alpha *= np.float32(0.5)
         return self._alpha
@@ -42,16 +42,16 @@ class Mirrored:
     @property
     def batch_note(self) -> str:
         """As of the other one."""
-        assert isinstance(self._matter, TakesBatches)
-        return self._matter.batch_note
+        assert isinstance(self.asks, TakesBatches)
+        return self.asks.batch_note
 
     def estimate_batch(self, frames: Iterable[Frame], most: int) -> list[F32]:
         """As `TakesBatches.estimate_batch`, over one that is that: a run for the frames, another for their mirrors."""
-        assert isinstance(self._matter, TakesBatches)
+        assert isinstance(self.asks, TakesBatches)
         given = list(frames)
-        alphas = self._matter.estimate_batch(given, most)
+        alphas = self.asks.estimate_batch(given, most)
         mirrors = (replace(frame, picture=self._mirror(frame.picture)) for frame in given)
-        for alpha, mirrored in zip(alphas, self._matter.estimate_batch(mirrors, most), strict=True):
+        for alpha, mirrored in zip(alphas, self.asks.estimate_batch(mirrors, most), strict=True):
             alpha += mirrored[:, ::-1]
             alpha *= np.float32(0.5)
         return alphas
@@ -71,4 +71,4 @@ class Mirrored:
 
     def reset(self) -> None:
         """As `Matter.reset`."""
-        self._matter.reset()
+        self.asks.reset()

@@ -11,7 +11,7 @@ import contextlib
 import io
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from rtmatte.errors import ProviderUnavailableError, WeightsError
@@ -28,17 +28,23 @@ _LEAST_SHARE = 0.5
 class Opened:
     """A session of onnxruntime, the provider it runs on (None: the processor), and why it is that one.
 
-    `again`: another one of the same kind, not for the processor.
+    `missed`: what this onnxruntime is built for and would have been taken first, and why it wasn't; often nothing.
+    `again`: another session of the same kind, not for the processor.
     """
 
     session: Any
     provider: Provider | None
     reason: str
+    missed: str = ""
     again: Again | None = None
 
 
 class _NoProviderError(Exception):
-    """Why a provider didn't come up."""
+    """Why a provider isn't there or didn't come up."""
+
+
+class _NotBuiltInError(_NoProviderError):
+    """This onnxruntime hasn't got it at all."""
 
 
 def open_session(wish: Wish, device: Device) -> Opened:
@@ -60,13 +66,16 @@ def open_session(wish: Wish, device: Device) -> Opened:
                 f"expected to run on {provider.title}, got no working {provider.title}: {error}.",
                 hint=provider.hint(wish.distribution),
             ) from error
-    reasons = []
+    reasons: list[str] = []
+    missed: list[str] = []
     for provider in automatic(wish.distribution, platform.system()):
         try:
-            return _on(provider, wish, least_share=_LEAST_SHARE)
+            return replace(_on(provider, wish, least_share=_LEAST_SHARE), missed="; ".join(missed))
         except _NoProviderError as error:
             reasons.append(str(error))
-    return Opened(_on_cpu(wish), None, "; ".join(reasons))
+            if not isinstance(error, _NotBuiltInError):
+                missed.append(str(error))
+    return Opened(_on_cpu(wish), None, "; ".join(reasons), "; ".join(missed))
 
 
 def session_options(runtime: Any, threads: int, *, log: int = LOG_ERRORS) -> Any:
@@ -92,11 +101,12 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
     """A session that runs on it.
 
     Raises:
-        _NoProviderError: it isn't in this build, doesn't come up, or takes too few of the model's operations.
+        _NotBuiltInError: it isn't in this build.
+        _NoProviderError: it doesn't come up, or takes too few of the model's operations.
     """
     what = f"{wish.distribution} {wish.runtime.__version__}"
     if provider.name not in wish.runtime.get_available_providers():
-        raise _NoProviderError(f"{what} is built without {provider.title}")
+        raise _NotBuiltInError(f"{what} is built without {provider.title}")
     printed = io.StringIO()
     failure = ""
     session = None
@@ -119,7 +129,7 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
         reason += f" and takes {taken[0]} of the model's {taken[1]} operations"
         if not taken[0] or taken[0] < least_share * taken[1]:
             raise _NoProviderError(reason)
-    return Opened(session, provider, reason, lambda sizes: _new_session(provider, wish, sizes))
+    return Opened(session, provider, reason, again=lambda sizes: _new_session(provider, wish, sizes))
 
 
 def _new_session(provider: Provider, wish: Wish, sizes: Mapping[str, int] | None = None) -> Any:

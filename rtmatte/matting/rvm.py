@@ -72,6 +72,11 @@ class Rvm:
         return f"{self._session.provider_reason}; {note}" if note else self._session.provider_reason
 
     @property
+    def provider_missed(self) -> str:
+        """The session's."""
+        return self._session.provider_missed
+
+    @property
     def foreground_rgb(self) -> F32:
         """The last frame's own foreground colours: (3, h, w) float32 in [0, 1], RGB; fetched from the device."""
         if not self._has_run:

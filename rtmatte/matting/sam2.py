@@ -48,7 +48,7 @@ class Sam2:
             decoder.output_name(port)
         self.name = name
         self.provider = encoder.provider
-        self.provider_reason = encoder.provider_reason
+        self.provider_reason, self.provider_missed = encoder.provider_reason, encoder.provider_missed
         self._encoder, self._decoder = encoder, decoder
         self._preprocessor = Preprocessor()
         self._picture_rgb: U8 = np.empty((_SIDE, _SIDE, 3), np.uint8)

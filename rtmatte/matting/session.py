@@ -133,7 +133,8 @@ class OnnxSession:
     `provider` is what the runtime says it runs on, such as `"CPUExecutionProvider, 2 threads"`; `on_cpu` whether that
     is onnxruntime's own provider for processors, `on_cores` whether it is one that takes threads at all.
     `takes_batches`: by the graph's own word, its first input and output may hold several pictures. `few_shapes`: each
-    shape of the input costs it a session of its own, so that it should see few.
+    shape of the input costs it a session of its own, so that it should see few. `provider_missed`: devices that this
+    onnxruntime is made for and `"auto"` would rather have taken, and why they didn't come up; often nothing.
     """
 
     provider: str
@@ -141,6 +142,7 @@ class OnnxSession:
     on_cores: bool
     takes_batches: bool
     few_shapes: bool
+    provider_missed: str
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
@@ -161,7 +163,7 @@ class OnnxSession:
         threads = threads or default_threads()
         opened = open_session(Wish(runtime, distribution, model, threads), device)
         self._session = opened.session
-        self._reason = opened.reason
+        self._reason, self.provider_missed = opened.reason, opened.missed
         used = self._session.get_providers()[0]
         self.on_cpu = used == CPU
         self.on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")

@@ -30,6 +30,7 @@ class SideBySide:
         if not matters:
             raise SettingsError("expected one matter at least, got none")
         self.name = matters[0].name
+        self.asks = matters[0]
         self.frames_at_once = len(matters)
         device = matters[0].provider.partition(",")[0]
         self.provider = f"{device}, {threads or len(matters)} threads, {self.frames_at_once} frames at once"

@@ -66,7 +66,7 @@ class SkipsStill:
         self.provider = matter.provider
         self.fine = is_fine(matter)
         self.rested = False
-        self._matter = matter
+        self.asks = matter
         self._stillness = Stillness()
         self._kept: F32 = np.empty((0, 0), np.float32)
         self._given = self._kept
@@ -83,7 +83,7 @@ class SkipsStill:
         self.rested = self._stillness.lets_rest(frame)
         if not self.rested:
             try:
-                alpha = self._matter.estimate(frame)
+                alpha = self.asks.estimate(frame)
             except BaseException:
                 self._stillness.forget()
                 raise
@@ -97,7 +97,7 @@ class SkipsStill:
     def reset(self) -> None:
         """As `Matter.reset`; the model looks at the next frame."""
         self._stillness.forget()
-        self._matter.reset()
+        self.asks.reset()
 
 
 def rested(matter: Matter) -> bool:

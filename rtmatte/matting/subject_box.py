@@ -65,7 +65,7 @@ class SubjectBox:
         """
         self.name = whole.name
         self.provider = whole.provider
-        self._whole, self._near = whole, near
+        self.asks, self._near = whole, near
         self._sides, self._share, self._sample_aspect_ratio = tuple(sides), share, sample_aspect_ratio
         self._nets: dict[tuple[int, int], Matter] = {}
         self._cutter, self._surroundings = Cutter(), Surroundings()
@@ -92,7 +92,7 @@ class SubjectBox:
 
     def reset(self) -> None:
         """Forgets where the subject was, and the past of the net."""
-        self._whole.reset()
+        self.asks.reset()
         self._leave()
 
     def _leave(self) -> None:
@@ -111,7 +111,7 @@ class SubjectBox:
 
     def _look(self, frame: Frame, seconds: float) -> F32:
         """Alpha of the whole picture; chooses the crop by it."""
-        alpha = self._whole.estimate(frame)
+        alpha = self.asks.estimate(frame)
         self._looked_at = seconds
         self._surroundings.remember(frame.picture)
         if self._alpha.shape != alpha.shape:

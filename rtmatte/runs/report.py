@@ -19,7 +19,8 @@ class Report:
     `damaged` counts input packets or frames with errors; `truncated`: the input ends before its own index says.
     `jobs`: how many processes did it side by side; `provider` is that of each, and `stages` count all of them.
     `speed` is input seconds per second of work (None where the input has no duration). `stages` in the order of the
-    pipeline, each with the time it worked for one frame, without the time it waited.
+    pipeline, each with the time it worked for one frame, without the time it waited. `provider_reason`: why the model
+    ran there.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Report:
     stages: tuple[StageTime, ...]
     notices: tuple[str, ...]
     jobs: int = 1
+    provider_reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values only, for JSON."""
@@ -58,6 +60,7 @@ def clip_report(
     truncated: bool,
     model: str,
     provider: str,
+    provider_reason: str,
     background: str,
     times: Mapping[str, LatencyHistogram],
     notices: Iterable[str],
@@ -83,4 +86,5 @@ def clip_report(
         stages=tuple(stage_time(name, histogram) for name, histogram in times.items()),
         notices=tuple(notices),
         jobs=jobs,
+        provider_reason=provider_reason,
     )

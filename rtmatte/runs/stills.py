@@ -23,7 +23,7 @@ from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.matting.load_for_stills import load_for_stills
-from rtmatte.matting.matter import Matter, Prompted
+from rtmatte.matting.matter import Matter, Prompted, missed_devices, why_there
 from rtmatte.output.image import Pixels, check_target, write_image
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.closed_form import foreground_multi_level
@@ -38,11 +38,12 @@ _TILE_PIXELS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StillReport:
-    """What was done: `size_wh` of the upright picture, `provider` that the model ran on, sentences for the user."""
+    """What was done: `size_wh` of the upright picture, what the model ran on and why, sentences for the user."""
 
     size_wh: tuple[int, int]
     seconds: float
     provider: str
+    provider_reason: str
     notices: tuple[str, ...]
 
 
@@ -111,7 +112,13 @@ def process_image(
         quality=encoder_quality,
         overwrite=overwrite,
     )
-    return StillReport(still.size_wh, time.perf_counter() - started, matter.provider, (*still.notices, *notices))
+    return StillReport(
+        still.size_wh,
+        time.perf_counter() - started,
+        matter.provider,
+        why_there(matter),
+        (*still.notices, *missed_devices(matter), *notices),
+    )
 
 
 def remove_background(

@@ -141,6 +141,7 @@ class SecondLook:
         """Without a `future`, alpha is given as it is remembered."""
         self.name = matter.name
         self.provider = matter.provider
+        self.asks = matter
         self._moments, self._future = moments, future
         self._past = OneWayMean(time_constant_seconds)
         self._alpha: F32 = np.empty((0, 0), np.float32)

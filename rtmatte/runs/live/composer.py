@@ -15,7 +15,7 @@ from rtmatte.capture.camera import Camera
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import ModelError
 from rtmatte.frame import I420, ColorTags, Frame
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, missed_devices
 from rtmatte.pool import PicturePool
 from rtmatte.runs.live.actions import Action
 from rtmatte.runs.live.cpu_cap import CpuCap
@@ -66,6 +66,7 @@ class Composer:
         self.fault = ""
         self.fault_trace = ""
         self.model = self.provider = ""
+        self.missed_devices: tuple[str, ...] = ()
         self.paused = False
         self.split = False
         self.ended = False
@@ -117,6 +118,7 @@ class Composer:
 
     def _begin(self, matter: Matter) -> None:
         self._matter, self.model, self.provider = matter, matter.name, matter.provider
+        self.missed_devices = missed_devices(matter)
         self._chain = MattingChain(matter, self._settings)
         self._use_masks()
 

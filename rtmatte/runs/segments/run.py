@@ -210,6 +210,7 @@ def _report(
         truncated=truncated,
         model=done[0].model,
         provider=done[0].provider,
+        provider_reason=done[0].provider_reason,
         background=background,
         times=times,
         notices=dict.fromkeys(notices),

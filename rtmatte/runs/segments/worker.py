@@ -27,7 +27,7 @@ from rtmatte.composite.compositor import Compositor
 from rtmatte.composite.video_background import VideoBackground
 from rtmatte.errors import JobDiedError, NoFramesError
 from rtmatte.frame import U8, Frame
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, missed_devices, why_there
 from rtmatte.output.packets import PacketWriter
 from rtmatte.output.sink import Sink
 from rtmatte.pool import PicturePool
@@ -105,6 +105,7 @@ class Done:
     notices: list[str]
     model: str
     provider: str
+    provider_reason: str
     times: dict[str, LatencyHistogram]
     pts: array[int]
     dts: array[int]
@@ -216,9 +217,10 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
         damaged=clip.damaged,
         first_error_text=clip.first_error_text,
         truncated=clip.truncated,
-        notices=[*clip.notices, *batch_notices(matter, settings.batch)],
+        notices=[*clip.notices, *missed_devices(matter), *batch_notices(matter, settings.batch)],
         model=matter.name,
         provider=matter.provider,
+        provider_reason=why_there(matter),
         times=times,
         pts=packets.pts,
         dts=packets.dts,
