@@ -131,7 +131,7 @@ def test_joined_decoding_times_rise_and_come_before_the_picture() -> None:
         PacketReader(Path("a"), array("q", [0, 30, 10, 20, 39]), array("q", [-20, -10, 0, 10, 20])),
         PacketReader(Path("b"), array("q", [40, 43, 41, 42, 90]), array("q", [38, 39, 40, 41, 42])),
     ]
-    times = joined_decoding_times(parts)
+    times = list(joined_decoding_times(parts))
     assert times[:2] == [-20, -10]
     assert all(earlier < later for earlier, later in pairwise(times))
     shown = [pts for part in parts for pts in part.pts]

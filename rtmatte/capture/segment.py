@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from rtmatte.capture.opening import choose_video, open_container
 
@@ -76,7 +77,7 @@ def read_frame_index(path: Path) -> FrameIndex | None:
                     pts.append(packet.pts)
         except av.error.FFmpegError:
             return None
-    ordered = array("q", sorted(pts))
-    if any(later == earlier for earlier, later in pairwise(ordered)):
+    ordered = np.sort(np.asarray(pts, np.int64))
+    if not np.diff(ordered).all():
         return None
-    return FrameIndex(ordered, tuple(sorted(keys, key=lambda key: key.pts)))
+    return FrameIndex(array("q", ordered.tobytes()), tuple(sorted(keys, key=lambda key: key.pts)))

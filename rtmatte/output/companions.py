@@ -53,6 +53,9 @@ class Companions:
                 stream.discard = Discard.all
             else:
                 self._carriers[stream.index] = carrier
+        if not self._carriers:
+            # An open MP4 keeps a table of all its packets in memory.
+            self._source.close()
         self._packets = self._read()
         self._waiting: Packet[Stream] | None = next(self._packets, None)
         self.shift_seconds = Fraction(0)
@@ -72,13 +75,13 @@ class Companions:
             self._target.mux(list(carrier(None)))
 
     def close(self) -> None:
-        """Closes the old file."""
+        """Closes the old file; may be called twice."""
         self._source.close()
 
     def _read(self) -> Iterator[Packet[Stream]]:
-        streams = [self._source.streams[index] for index in self._carriers]
-        if not streams:
+        if not self._carriers:
             return
+        streams = [self._source.streams[index] for index in self._carriers]
         try:
             for packet in self._source.demux(streams):
                 if not packet.size:

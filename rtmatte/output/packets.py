@@ -67,7 +67,7 @@ class PacketReader:
                 yield packet
 
 
-def joined_decoding_times(parts: Sequence[PacketReader]) -> list[int]:
+def joined_decoding_times(parts: Sequence[PacketReader]) -> array[int]:
     """When each packet of parts in a row is to be decoded: rising, and never after it is shown.
 
     The encoders didn't know of each other: theirs would overlap at the seams. As an encoder that reorders by up to d
@@ -81,7 +81,7 @@ def joined_decoding_times(parts: Sequence[PacketReader]) -> list[int]:
     delay = max(lead, _reordering(pts, shown))
     before = first[:lead] if delay == lead else shown[0] - np.arange(delay, 0, -1)
     times = np.concatenate([before, shown])[: pts.size]
-    return [int(time) for time in times]
+    return array("q", times.tobytes())
 
 
 def _reordering(pts: NDArray[np.int64], shown: NDArray[np.int64]) -> int:

@@ -90,8 +90,9 @@ class FirstPass:
         def recall() -> Iterator[tuple[Moment, bool]]:
             later_begins = False
             for index in reversed(range(len(moments))):
-                yield moments.moment(index), later_begins
-                later_begins = bool(moments.cuts[index])
+                moment = moments.moment(index)
+                yield moment, later_begins
+                later_begins = moment.cut
 
         def gather(recalled: tuple[Moment, bool]) -> Said:
             moment, another_shot = recalled
@@ -160,7 +161,7 @@ class SecondLook:
         now = self._moments.moment(index)
         if self._future is None:
             return now.alpha
-        if self._moments.cuts[index]:
+        if now.cut:
             self._past.reset()
         if self._alpha.shape != now.alpha.shape:
             self._alpha = np.empty_like(now.alpha)

@@ -16,11 +16,15 @@ from rtmatte.temporal.motion import Motion
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A frame's alpha, (h, w) float32, the small luma plane of the whole frame, uint8, and when it is shown."""
+    """A frame's alpha, (h, w) float32, the small luma plane of the whole frame, uint8, and when it is shown.
+
+    `cut`: it begins a new shot.
+    """
 
     alpha: F32
     luma: U8
     seconds: float
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from array import array
+from struct import Struct
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ _LEVEL = 1
 _JPEG_QUALITY = 90
 _STEPS = 4
 """Of a weight of 1."""
+_SHAPE = Struct("=II")
+_SHOWN = Struct("=d?")
+"""When a frame is shown, and whether it begins a shot."""
 
 
 class RememberedMoments:
@@ -25,15 +28,10 @@ class RememberedMoments:
     """
 
     def __init__(self) -> None:
-        self._spool = Spool(2)
-        self._shapes: list[tuple[int, int]] = []
-        self.seconds = array("d")
-        """When each frame is shown."""
-        self.cuts = array("b")
-        """1 where a new shot begins."""
+        self._spool = Spool(3)
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self._spool)
 
     def append(self, alpha: F32, luma: U8, seconds: float, *, cut: bool) -> None:
         """Keeps alpha, (h, w) float32 in [0, 1], and luma, (h, w) uint8, of the frame of that time.
@@ -41,19 +39,14 @@ class RememberedMoments:
         Raises: `OutputWriteError` if the disk for temporary files is full.
         """
         _, drawn = cv2.imencode(".jpg", luma, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
-        self._spool.append(_packed(alpha, 255), drawn.tobytes())
-        # One object for all frames of a size: an hour of tuples would be megabytes.
-        shape = (alpha.shape[0], alpha.shape[1])
-        self._shapes.append(self._shapes[-1] if self._shapes and self._shapes[-1] == shape else shape)
-        self.seconds.append(seconds)
-        self.cuts.append(cut)
+        self._spool.append(_packed(alpha, 255), drawn.tobytes(), _SHOWN.pack(seconds, cut))
 
     def moment(self, index: int) -> Moment:
-        """The frame's alpha and luma in new arrays, and its time."""
-        packed, drawn = self._spool[index]
+        """What was kept of a frame, in new arrays."""
+        packed, drawn, shown = self._spool[index]
         luma = cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_GRAYSCALE)
         assert luma is not None
-        return Moment(_unpacked(packed, self._shapes[index], 255), np.asarray(luma, np.uint8), self.seconds[index])
+        return Moment(_unpacked(packed, 255), np.asarray(luma, np.uint8), *_SHOWN.unpack(shown))
 
     def close(self) -> None:
         """Frees the file; may be called twice."""
@@ -68,10 +61,9 @@ class RememberedFuture:
 
     def __init__(self) -> None:
         self._spool = Spool(2)
-        self._shapes: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self._spool)
 
     def append(self, said: Said) -> None:
         """Keeps what is said of the last frame, then of the one before, and so on.
@@ -79,15 +71,11 @@ class RememberedFuture:
         Raises: `OutputWriteError` if the disk for temporary files is full.
         """
         self._spool.append(_packed(said.mean, 255), _packed(said.weight, _STEPS))
-        shape = (said.mean.shape[0], said.mean.shape[1])
-        self._shapes.append(self._shapes[-1] if self._shapes and self._shapes[-1] == shape else shape)
 
     def of(self, index: int) -> Said:
         """What is said of that frame, counted from the clip's beginning, in new arrays."""
-        place = len(self) - 1 - index
-        mean, weight = self._spool[place]
-        shape = self._shapes[place]
-        return Said(_unpacked(mean, shape, 255), _unpacked(weight, shape, _STEPS))
+        mean, weight = self._spool[len(self) - 1 - index]
+        return Said(_unpacked(mean, 255), _unpacked(weight, _STEPS))
 
     def close(self) -> None:
         """Frees the file; may be called twice."""
@@ -96,9 +84,10 @@ class RememberedFuture:
 
 def _packed(values: F32, steps: int) -> bytes:
     rounded = np.rint(values * np.float32(steps))
-    return zlib.compress(np.minimum(rounded, 255, out=rounded).astype(np.uint8).tobytes(), _LEVEL)
+    rounded_u8 = np.minimum(rounded, 255, out=rounded).astype(np.uint8)
+    return _SHAPE.pack(*values.shape) + zlib.compress(rounded_u8.tobytes(), _LEVEL)
 
 
-def _unpacked(packed: bytes, shape: tuple[int, int], steps: int) -> F32:
-    rounded = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+def _unpacked(packed: bytes, steps: int) -> F32:
+    rounded = np.frombuffer(zlib.decompress(packed[_SHAPE.size :]), np.uint8).reshape(_SHAPE.unpack_from(packed))
     return np.multiply(rounded, np.float32(1 / steps), dtype=np.float32)
