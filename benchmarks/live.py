@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 from measuring import keep
 
 from rtmatte.frame import Frame
@@ -24,31 +25,37 @@ from rtmatte.runs.live.status import LiveStatus
 from rtmatte.settings import LiveSettings
 
 _WARM_UP_S = 5.0
+_MOST_FPS = 240
 
 
 @dataclass
 class Observed:
-    """What was seen of a live run from outside: every frame at the device, a status now and then.
+    """What was seen of a live run from outside: every frame at the device, and the statuses.
 
-    16 bytes a frame, so that watching for an hour doesn't itself look like a leak.
+    The room for `most_frames` is taken before, so that watching for an hour doesn't itself look like a leak.
     """
 
-    status_every_s: float = 0.0
-    sent_at: array[float] = field(default_factory=lambda: array("d"))
-    latencies_ms: array[float] = field(default_factory=lambda: array("d"))
-    statuses: list[LiveStatus] = field(default_factory=list)
+    most_frames: int
+    on_status: Callable[[LiveStatus], None]
     began: float = field(default_factory=time.monotonic)
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        self._sent_at, self._latencies_ms = (np.full(self.most_frames, np.nan) for _ in range(2))
 
     def look(self, frame: Frame) -> None:
-        """In the sending thread, for composites and cards alike."""
+        """In the sending thread, for composites and cards alike; what is too much isn't kept."""
         now = time.monotonic()
-        self.sent_at.append(now - self.began)
-        self.latencies_ms.append(now * 1e3 - frame.pts / 1e6)
+        if self.frames < self.most_frames:
+            self._sent_at[self.frames] = now - self.began
+            self._latencies_ms[self.frames] = now * 1e3 - frame.pts / 1e6
+            self.frames += 1
 
     def between(self, begin: float, end: float) -> list[float]:
         """Sorted latencies of what was sent in those seconds of the run."""
-        chosen = zip(self.sent_at, self.latencies_ms, strict=True)
-        return sorted(ms for at, ms in chosen if begin <= at < end)
+        chosen = (begin <= self._sent_at) & (self._sent_at < end)
+        latencies_ms: list[float] = np.sort(self._latencies_ms[chosen]).tolist()
+        return latencies_ms
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -61,8 +68,7 @@ def observe(settings: LiveSettings, seconds: float, observed: Observed) -> LiveS
     stop = Event()
 
     def on_status(status: LiveStatus) -> None:
-        if not observed.statuses or status.seconds - observed.statuses[-1].seconds >= observed.status_every_s:
-            observed.statuses.append(status)
+        observed.on_status(status)
         if status.seconds >= seconds:
             stop.set()
 
@@ -90,10 +96,11 @@ def main() -> None:
         backgrounds=(arguments.background,),
         when_slow=arguments.when_slow,
     )
-    observed = Observed()
+    statuses: list[LiveStatus] = []
+    observed = Observed(round(arguments.seconds * _MOST_FPS), statuses.append)
     status = observe(settings, arguments.seconds, observed)
     counted = observed.between(_WARM_UP_S, float("inf"))
-    warm = [s for s in observed.statuses if s.seconds > _WARM_UP_S]
+    warm = [s for s in statuses if s.seconds > _WARM_UP_S]
     first, last = warm[0], warm[-1]
     keep(
         arguments.json,

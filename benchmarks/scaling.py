@@ -31,10 +31,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import av
 import numpy as np
 from measuring import keep
-from memory import FirstAlpha
 from scaling_plot import write_plot
 
 import rtmatte
+from rtmatte.frame import F32, Frame
 from rtmatte.settings import VideoSettings
 
 Net: TypeAlias = Literal["each frame", "first frame"]
@@ -43,6 +43,23 @@ _MINUTES = (1, 3, 10, 30)
 _LENGTH_SIZE_WH = (480, 270)
 _SIZES_WH = ((640, 360), (854, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 _LOOP_FRAMES = 60
+
+
+class FirstAlpha:
+    """Runs the default net of clips once and repeats its answer."""
+
+    def __init__(self) -> None:
+        self._model = rtmatte.load_matter(VideoSettings.model)
+        self._alpha: F32 | None = None
+        self.name, self.provider = self._model.name, self._model.provider
+
+    def estimate(self, frame: Frame) -> F32:
+        if self._alpha is None:
+            self._alpha = self._model.estimate(frame).copy()
+        return self._alpha
+
+    def reset(self) -> None:
+        self._alpha = None
 
 
 class Run(NamedTuple):
@@ -111,10 +128,10 @@ def _job(clip: Path, warm_up: Path, net: Net) -> Run:
     report = rtmatte.process_video(clip, target, background="blur", matter=matter, overwrite=True)
     seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(report.frames_out, seconds, cpu_seconds, _peak_mb())
+    return Run(report.frames_out, seconds, cpu_seconds, peak_mb())
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most that this process held since it began."""
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss counts what the process held that this one was forked from

@@ -17,17 +17,24 @@ import numpy as np
 from live import Observed, observe, percentile
 from measuring import keep
 
+from rtmatte.runs.live.status import LiveStatus
 from rtmatte.settings import LiveSettings
+
+_MOST_FPS = 60
 
 
 def soak(settings: LiveSettings, seconds: float) -> dict[str, Any]:
     """The figures of a run of that length."""
-    observed = Observed(status_every_s=seconds / 300)
-    status = observe(settings, seconds, observed)
     warm_up = min(180.0, seconds / 10)
-    points = [
-        (s.seconds / 60, s.memory_bytes / 1e6) for s in observed.statuses if s.seconds > warm_up and s.memory_bytes
-    ]
+    points: list[tuple[float, float]] = []  # a few hundred: what is kept here would look like a leak
+
+    def note(status: LiveStatus) -> None:
+        due = warm_up if not points else 60 * points[-1][0] + seconds / 300
+        if status.seconds >= due and status.memory_bytes:
+            points.append((status.seconds / 60, status.memory_bytes / 1e6))
+
+    observed = Observed(round(seconds * _MOST_FPS), note)
+    status = observe(settings, seconds, observed)
     minutes, megabytes = np.array(points).T
     slope = float(np.polyfit(minutes, megabytes, 1)[0])
     first = percentile(observed.between(10, 10 + seconds / 6), 95)
