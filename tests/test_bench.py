@@ -227,6 +227,37 @@ def test_a_slow_model_is_warm_before_eight_frames_and_dropped_frames_are_forgott
     assert not recorder._entered
 
 
+def test_what_began_in_the_warm_up_is_not_counted() -> None:
+    """A frame that was worked on for ten seconds while kernels compiled leaves just after the warm-up's end."""
+    clock = Clock()
+    recorder = Recorder(["work"], 0.5, clock=clock)
+    for frame in range(WARM_UP_FRAMES + 1):
+        recorder.entered(frame, clock.now)
+    begun = clock.now
+    clock.now += 10
+    for frame in range(WARM_UP_FRAMES + 1):
+        clock.now += 0.01
+        recorder.stage("work", begun, clock.now)
+        recorder.left(frame)
+    spanning = recorder.result()
+    assert spanning is not None
+    assert spanning.latency.count == spanning.stages["work"].count == 1, "there is nothing else yet"
+    for frame in range(100, 200):
+        recorder.entered(frame, clock.now)
+        clock.now += 0.05
+        recorder.stage("work", clock.now - 0.05, clock.now)
+        recorder.left(frame)
+    measured = recorder.result()
+    assert measured is not None
+    assert measured.frames == measured.latency.count + 1 == 11, "it came out, so it counts as a frame"
+    for times in (measured.latency, measured.stages["work"]):
+        assert times.percentile_ms(100) == pytest.approx(50, rel=0.013)
+    rounds = [Round(measured, None, None, None)]
+    bound = CaseResult(Case("u2netp", TINY, "cpu", 2), "float32", "measured", "", None, rounds).bound()
+    assert bound.share == 1
+    assert bound.overhead == 1
+
+
 def case_result(model: str, fps: list[float], stage_ms: dict[str, float]) -> CaseResult:
     """A measured case whose every frame is like the others."""
     rounds = []

@@ -18,8 +18,9 @@ class Measured:
     """One run after its warm-up: `frames` came out in `seconds`.
 
     `latency` is from a frame's beginning (its decoding, or its capture) to its having left, waiting included; `stages`,
-    in order, the time that each stage worked for a frame. `first_frame_s` is from before the model was loaded to the
-    first frame out. `cpu_percent` is of all cores together.
+    in order, the time that each stage worked for a frame: of what began after the warm-up, or where a model is so slow
+    that nothing did, of what ended after it. `first_frame_s` is from before the model was loaded to the first frame
+    out. `cpu_percent` is of all cores together.
     """
 
     frames: int
@@ -32,6 +33,19 @@ class Measured:
     @property
     def fps(self) -> float:
         return self.frames / self.seconds
+
+
+class _Times:
+    """Durations, those that span the end of the warm-up apart: part of them was spent on what isn't measured."""
+
+    def __init__(self) -> None:
+        self._whole, self._spanning = LatencyHistogram(), LatencyHistogram()
+
+    def add(self, seconds: float, *, spanning: bool) -> None:
+        (self._spanning if spanning else self._whole).add(seconds)
+
+    def result(self) -> LatencyHistogram:
+        return self._whole if self._whole.count else self._spanning
 
 
 class Recorder:
@@ -53,9 +67,9 @@ class Recorder:
         self.enough = False
         self._used = used
         self._seconds = seconds
-        self._stages = {stage: LatencyHistogram() for stage in stages}
+        self._stages = {stage: _Times() for stage in stages}
         self._adding = Lock()  # several threads may work for one stage
-        self._latency = LatencyHistogram()
+        self._latency = _Times()
         self._begun = clock()
         self._entered: dict[int, float] = {}
         self._out = self._frames = 0
@@ -68,7 +82,7 @@ class Recorder:
         if self._measuring:
             with self._adding:
                 for _ in range(frames):
-                    self._stages[name].add((end - begin) / frames)
+                    self._stages[name].add((end - begin) / frames, spanning=begin < self._warm_at)
 
     def entered(self, frame: int, at: float) -> None:
         """A frame, known by a number, began its way at that moment."""
@@ -87,7 +101,7 @@ class Recorder:
             return
         if self._measuring:
             self._frames += 1
-            self._latency.add(now - begin)
+            self._latency.add(now - begin, spanning=begin < self._warm_at)
             self._last_at, self._used_last = now, self._used()
             self.enough = now - self._warm_at >= self._seconds
             self._measuring = not self.enough
@@ -104,7 +118,7 @@ class Recorder:
             frames=self._frames,
             seconds=seconds,
             first_frame_s=self._first_at - self._begun,
-            latency=self._latency,
-            stages=self._stages,
+            latency=self._latency.result(),
+            stages={name: times.result() for name, times in self._stages.items()},
             cpu_percent=100 * (self._used_last - self._used_warm) / seconds / usable_cores(),
         )

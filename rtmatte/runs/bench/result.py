@@ -105,15 +105,18 @@ class CaseResult:
         return {name: sum((one.measured.stages[name] for one in self.rounds), LatencyHistogram()) for name in names}
 
     def bound(self) -> Bound:
-        """The stage that is busy for the largest share of the time between two frames."""
+        """The stage that is busy for the largest share of the time between two frames.
+
+        A stage is never busy for more than all of it: a mean that says so had a few slow frames at the window's edge.
+        """
         interval_s = sum(one.measured.seconds for one in self.rounds) / sum(one.measured.frames for one in self.rounds)
         shares = {name: _mean_ms(times) / 1e3 / interval_s for name, times in self.stages().items()}
         if self.used is not None and "estimate" in shares:
             shares["estimate"] /= self.used.frames_at_once
         what = max(shares, key=lambda name: shares[name])
         if "compose" not in shares:
-            return Bound(what, shares[what])
-        composing = sum(shares[name] for name in COMPOSING)
+            return Bound(what, min(1.0, shares[what]))
+        composing = min(1.0, sum(shares[name] for name in COMPOSING))
         return Bound(what if composing >= _CAMERA_BOUND_SHARE else "camera", composing)
 
     def as_dict(self, first: CaseResult | None) -> dict[str, Any]:
