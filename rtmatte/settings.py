@@ -372,7 +372,7 @@ class BenchSettings(_Checked):
     """Measured in each round, after the warm-up."""
     rounds: int = 3
     budget_s: float | None = None
-    """For everything together; None: what the plan needs at most."""
+    """For everything together once the models are ready; None: what the plan needs at most."""
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "seconds_per_case": (0.1, 600),

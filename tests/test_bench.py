@@ -31,7 +31,7 @@ from rtmatte.matting.registry import SHIPPED
 from rtmatte.runs import others_watch
 from rtmatte.runs.bench import run as bench_run
 from rtmatte.runs.bench.cases import Case, build_cases, make_plan
-from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
+from rtmatte.runs.bench.clips import Stopped, make_resized_clip, make_scene_clip
 from rtmatte.runs.bench.drawing import Rectangle, Text
 from rtmatte.runs.bench.file_run import Load, Used
 from rtmatte.runs.bench.files import ResultFiles
@@ -252,7 +252,7 @@ def test_what_began_in_the_warm_up_is_not_counted() -> None:
     assert measured.frames == measured.latency.count + 1 == 11, "it came out, so it counts as a frame"
     for times in (measured.latency, measured.stages["work"]):
         assert times.percentile_ms(100) == pytest.approx(50, rel=0.013)
-    rounds = [Round(measured, None, None, None)]
+    rounds = [Round(measured, None, None, None, None)]
     bound = CaseResult(Case("u2netp", TINY, "cpu", 2), "float32", "measured", "", None, rounds).bound()
     assert bound.share == 1
     assert bound.overhead == 1
@@ -311,14 +311,14 @@ def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> No
     result = measure(
         loader, models=("u2netp", "selfie"), devices=("cpu", "cuda"), rounds=3, threads=(2,), on_progress=told.append
     )
-    assert loader.asked == [
-        ("u2netp", "cpu", 2),
-        ("u2netp", "cuda", None),
-        ("selfie", "cpu", 2),
-        ("selfie", "cuda", None),
-        *[("u2netp", "cpu", 2), ("selfie", "cpu", 2)] * 2,
+    rehearsed = [("u2netp", "cpu", None), ("u2netp", "cuda", None), ("selfie", "cpu", None), ("selfie", "cuda", None)]
+    assert loader.asked == rehearsed + [("u2netp", "cpu", 2), ("selfie", "cpu", 2)] * 3
+    assert [one.doing for one in told][:4] == [
+        "getting u2netp ready on cpu",
+        "making a clip of 64x48",
+        "getting selfie ready on cpu",
+        "u2netp 64x48 cpu, 2 threads",
     ]
-    assert [one.doing for one in told][:2] == ["making clips", "u2netp 64x48 cpu, 2 threads"]
     assert told[-1].runs_done == 10
     assert told[-1].plan.runs == 12
 
@@ -417,7 +417,8 @@ def test_a_case_that_fails_is_told_and_the_others_go_on() -> None:
     loader = Loader(fail)
     result = measure(loader, models=("selfie", "u2netp"), rounds=2)
     assert [(one.status, one.reason) for one in result.cases] == [("failed", "selfie is damaged"), ("measured", "")]
-    assert len(loader.asked) == 3, "a case that failed isn't tried again"
+    rehearsed, measured = 2, 3
+    assert len(loader.asked) == rehearsed + measured, "a case that failed isn't tried again"
     assert result.complete
 
     def no_runtime(name: str, device: str) -> None:
@@ -476,20 +477,87 @@ def test_stopping_gives_what_there_is_so_far() -> None:
     json.dumps(nothing.as_dict())
 
 
+def test_clips_are_made_when_they_are_due_small_ones_first_and_given_up_when_it_is_stopped(tmp_path: Path) -> None:
+    stop = Event()
+    told = []
+
+    def on_progress(progress: BenchProgress) -> None:
+        told.append(progress.doing)
+        if progress.doing == "making a clip of 1280x720":
+            stop.set()
+
+    result = measure(models=("u2netp",), sizes_wh=((1280, 720), TINY), on_progress=on_progress, stop=stop)
+    assert told[-4:] == [
+        "getting u2netp ready on auto",
+        "making a clip of 64x48",
+        "u2netp 64x48 auto",
+        "making a clip of 1280x720",
+    ]
+    assert [(one.size_wh, one.status) for one in result.cases] == [((1280, 720), "not run"), (TINY, "measured")]
+
+    source = tmp_path / "source.mp4"
+    make_scene_clip(source, TINY)
+    frames = 0
+
+    def after_three() -> bool:
+        nonlocal frames
+        frames += 1
+        return frames > 3
+
+    for make in (make_scene_clip, lambda *arguments: make_resized_clip(source, *arguments)):
+        frames = 0
+        with pytest.raises(Stopped):
+            make(tmp_path / "stopped.mp4", TINY, after_three)
+        assert frames == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["source.mp4"]
+
+
+_COUNT_KERNELS = """
+import sys
+from rtmatte.runs.bench.run import run_bench
+from rtmatte.settings import BenchSettings
+from numba.core.dispatcher import Dispatcher
+from tests.test_bench import Loader
+
+def kernels():
+    modules = [module for name, module in sys.modules.items() if name.startswith("rtmatte")]
+    found = {id(one): one for module in modules for one in vars(module).values() if isinstance(one, Dispatcher)}
+    return {f"{one.py_func.__module__}.{one.__name__} {types}" for one in found.values() for types in one.overloads}
+
+def on_progress(progress):
+    if progress.doing.startswith("u2netp"):
+        before.append(kernels())
+
+for source in ({"sizes_wh": ((800, 600),)}, {"camera": "pattern", "sizes_wh": ((640, 480),)}):
+    before = []
+    settings = BenchSettings(models=("u2netp",), seconds_per_case=0.1, rounds=1, **source)
+    result = run_bench(settings, load=Loader(), on_progress=on_progress)
+    assert result.complete
+    assert len(before[0]) > 10, before
+    assert kernels() == before[0], kernels() - before[0]
+"""
+
+
+def test_kernels_are_compiled_before_anything_is_measured() -> None:
+    """In a process of its own, where none is there yet; compiling or reading from a cache makes no difference."""
+    done = subprocess.run([sys.executable, "-c", _COUNT_KERNELS], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nothing_begins_after_the_budget_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock of which ten seconds are gone whenever a run is told of."""
+    """By a clock of which ten seconds are gone whenever a run is told of, and more before, which don't count."""
     clock = Clock()
 
     class Time:
         monotonic = staticmethod(clock)
 
     def on_progress(progress: BenchProgress) -> None:
-        clock.now += 10 * (progress.doing != "making clips")
+        clock.now += 10 * (progress.doing.startswith(("u2netp", "selfie"))) + 100 * progress.doing.startswith("getting")
 
     monkeypatch.setattr(bench_run, "time", Time)
     loader = Loader()
     result = measure(loader, models=("u2netp", "selfie"), rounds=10, budget_s=45, on_progress=on_progress)
-    assert len(loader.asked) == 4
+    assert sum(len(one.rounds) for one in result.cases) == 4
     assert not result.complete
     assert any("the budget was used up" in note for note in result.notes)
 

@@ -54,7 +54,7 @@ def bench(
         int, typer.Option("--rounds", help="Rounds over all cases; more tell smaller differences from noise.")
     ] = BenchSettings.rounds,
     budget: Annotated[
-        float | None, typer.Option("--budget", metavar="SECONDS", help="The most that everything may take.")
+        float | None, typer.Option("--budget", metavar="SECONDS", help="The most it may take, getting ready apart.")
     ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Keep the result as JSON; - for stdout.")
@@ -164,5 +164,6 @@ def _plan_line(progress: BenchProgress) -> str:
     cases = f"{progress.cases} case{'s' * (progress.cases > 1)}"
     return (
         f"{cases} x {rounds} round{'s' * (rounds > 1)} x {plan.seconds_per_run:.3g} s, "
-        f"with loading and warm-up {plan.budget_s:.0f} s at most. Ctrl-C ends it with what there is."
+        f"with loading and warm-up {plan.budget_s:.0f} s at most, after getting ready: a few seconds, once after an "
+        "install a minute. Ctrl-C ends it with what there is."
     )

@@ -9,27 +9,40 @@ import numpy as np
 
 from rtmatte.frame import U8
 
+_BAND = 64
+_NOTHING = (0, 0, 0)
+
 
 def draw_scene(size_wh: tuple[int, int], count: int) -> Iterator[tuple[U8, U8]]:
     """`count` pictures of one sway, (H, W, 3) uint8 BGR, each with its alpha, (H, W) uint8, 255 = the person."""
     width, height = size_wh
     random = np.random.default_rng(5)
     room = _room(size_wh, random)
-    noise = random.normal(0, 2.5, (height, width, 1)).astype(np.int16)
+    noise = np.empty((height, width), np.int16)
+    for rows in _bands(height):
+        noise[rows] = random.normal(0, 2.5, noise[rows].shape)
     for number in range(count):
         shown = room.copy()
         _draw_person(shown, 2 * np.pi * number / count)
-        alpha_u8 = np.where((shown != room).any(axis=2), np.uint8(255), np.uint8(0))
+        alpha_u8 = np.asarray(cv2.bitwise_not(cv2.inRange(cv2.absdiff(shown, room), _NOTHING, _NOTHING)), np.uint8)
         # The same grain elsewhere in each frame: as costly to encode as new grain, and cheaper to make.
         grain = np.roll(noise, (37 * number % height, 61 * number % width), (0, 1))
-        yield np.clip(shown + grain, 0, 255).astype(np.uint8), alpha_u8
+        yield np.asarray(cv2.add(shown, cv2.merge((grain, grain, grain)), dtype=cv2.CV_8U), np.uint8), alpha_u8
+
+
+def _bands(height: int) -> Iterator[slice]:
+    """Rows that are worked on together: pictures of 8192x8192 needn't be in memory as floating point numbers."""
+    return (slice(first, first + _BAND) for first in range(0, height, _BAND))
 
 
 def _room(size_wh: tuple[int, int], random: np.random.Generator) -> U8:
     width, height = size_wh
     texture = random.uniform(-14, 14, (max(2, height // 12), max(2, width // 12), 3)).astype(np.float32)
     wall = np.linspace((150, 158, 165), (96, 104, 118), height)[:, None, :]
-    room = np.clip(wall + cv2.resize(texture, size_wh, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    texture = np.asarray(cv2.resize(texture, size_wh, interpolation=cv2.INTER_CUBIC), np.float32)
+    room = np.empty((height, width, 3), np.uint8)
+    for rows in _bands(height):
+        room[rows] = np.clip(wall[rows] + texture[rows], 0, 255)
     for left, top, right, bottom, bgr in (
         (0.06, 0.10, 0.28, 0.58, (215, 200, 170)),  # a window
         (0.70, 0.30, 0.96, 0.34, (40, 62, 92)),  # a shelf

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import product
 
 from rtmatte.settings import BenchSettings
@@ -13,6 +14,7 @@ _AROUND_A_RUN_S = 3.0
 _PREPARATION_S, _PREPARATION_S_PER_MEGAPIXEL = 2.0, 6.0
 _SHORTEST_S = 0.5
 _ON_CORES = ("auto", "cpu", "openvino")
+_REHEARSED_PIXELS = 640 * 360
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,21 @@ class Case:
         threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads > 1)}"
         batch = "" if self.batch is None else f", batch {self.batch}"
         return f"{self.model} {size} {self.device}{threads}{batch}"
+
+
+def pixels_of(case: Case) -> int:
+    """How large its pictures are; 0 if that is the camera's affair."""
+    return 0 if case.size_wh is None else case.size_wh[0] * case.size_wh[1]
+
+
+def rehearsal_of(case: Case) -> Case:
+    """The same model on the same device, with pictures of 640x360 at most and the same shape: a net sees those in the
+    same size."""
+    width, height = case.size_wh or GENERATED_SIZE_WH
+    scale = math.sqrt(_REHEARSED_PIXELS / (width * height))
+    if scale < 1:
+        width, height = (max(16, round(side * scale / 2) * 2) for side in (width, height))
+    return replace(case, size_wh=(width, height), threads=None)
 
 
 def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) -> list[Case]:

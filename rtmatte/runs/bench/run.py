@@ -1,8 +1,11 @@
-"""The benchmark from beginning to end: plan, clips, rounds that take turns over the cases, result.
+"""The benchmark from beginning to end: rehearsal, rounds that take turns over the cases, result.
 
-cases A B C, three rounds:   A B C   A B C   A B C        each letter: load the model, warm up, measure
+    rehearsal of every model    A B C   A B C   A B C      three rounds over the cases A, B and C
+    kernels are compiled        each letter: load the model, warm up, measure; the first time, make its clip
+                                └── the plan's clock runs
 
-Everything runs in this process; each run loads the model anew, so that the time to the first frame is one.
+Everything runs in this process; each run loads the model anew, so that the time to the first frame is one. Rounds go
+from small pictures to large ones, so that what is interrupted has measured something.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from rtmatte.capture.open_camera import open_camera
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import (
     ModelError,
@@ -31,9 +36,10 @@ from rtmatte.matting.load import load_matter
 from rtmatte.matting.precision import precision_of
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.weights import read_verified
+from rtmatte.pool import PicturePool
 from rtmatte.runs.bench import camera_run, conditions, file_run
-from rtmatte.runs.bench.cases import GENERATED_SIZE_WH, Case, Plan, build_cases, make_plan
-from rtmatte.runs.bench.clips import make_resized_clip, make_scene_clip
+from rtmatte.runs.bench.cases import GENERATED_SIZE_WH, Case, Plan, build_cases, make_plan, pixels_of, rehearsal_of
+from rtmatte.runs.bench.clips import Clips, Stopped
 from rtmatte.runs.bench.file_run import Load
 from rtmatte.runs.bench.gpu.find import find_gpu
 from rtmatte.runs.bench.gpu.state import Gpu, runs_on_it
@@ -45,14 +51,19 @@ from rtmatte.runs.bench.result import BenchResult, CaseResult, Round
 from rtmatte.runs.others_watch import OthersWatch
 from rtmatte.settings import BenchSettings, Blur, Color, ImageFile, VideoFile, parse_background
 
+_FAILURES = (ModelError, OutputError, StageStalledError, MemoryError)
+"""Of a case; the others go on."""
+_ANY_RATE = 30.0
+_REHEARSAL_S = 120.0
+"""The longest that a model is rehearsed, should no frame come through."""
 _LEAST_SHARE = 0.5
 """A run that was cut short counts if it was measured for at least this share of its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchProgress:
-    """How far a benchmark is: `doing` is the present case, or "making clips"; `budget_s` is when it ends at the latest,
-    counted like `elapsed_s` from its beginning."""
+    """How far a benchmark is: `doing` is the present case, or what is done before it; `budget_s` is when it ends at the
+    latest, counted like `elapsed_s` from the end of the rehearsal."""
 
     runs_done: int
     plan: Plan
@@ -73,6 +84,9 @@ def run_bench(
     stop: Event | None = None,
 ) -> BenchResult:
     """Measures every case and returns what was found until the plan, the budget or `stop` ended it.
+
+    Before the budget's time begins every model runs for a moment: the first time after an install, kernels are compiled
+    then, which takes up to a minute.
 
     `load` replaces the models of the registry. `on_progress` is called before each run, from this thread. A case that
     can't run here (no such device, an encoder that doesn't take the size) is in the result with the reason.
@@ -99,21 +113,25 @@ class _Bench:
         self._on_progress = on_progress
         self._stop = stop
         self._folder = folder
+        self._stages = file_run.STAGES if settings.camera is None else camera_run.STAGES
         self._begun = time.monotonic()
         self._gpu: Gpu = find_gpu()
         precisions = {model: precision_of(read_verified(find_model(model))) for model in settings.models}
-        cases = build_cases(settings, self._own_size_wh())
+        own_size_wh = self._own_size_wh()
+        cases = build_cases(settings, own_size_wh)
         self._results = [CaseResult(case, precisions[case.model]) for case in cases]
-        sizes_wh = {case.size_wh for case in cases if case.size_wh is not None}
-        self._clips_wh = sorted(sizes_wh) if self._makes_clips() else []
-        self._clips: dict[tuple[int, int], Path] = {}
-        self._plan = make_plan(settings, cases, self._clips_wh)
+        self._clips = Clips(folder, settings.clip, None if settings.sizes_wh else own_size_wh)
+        sizes_wh = {case.size_wh for case in cases if case.size_wh is not None and settings.camera is None}
+        to_make = [size_wh for size_wh in sizes_wh if not self._clips.has(size_wh)]
+        self._plan = make_plan(settings, cases, to_make)
         self._runs_done = 0
 
     def run(self) -> BenchResult:
         before = conditions.read_conditions()
-        self._make_clips()
-        self._go_round()
+        self._rehearse()
+        self._begun = time.monotonic()
+        for _ in range(self._settings.rounds):
+            self._go_round()
         rounds = [one for result in self._results for one in result.rounds]
         found = conditions.as_dict(
             before,
@@ -123,38 +141,56 @@ class _Bench:
         )
         return self._result(found)
 
+    def _rehearse(self) -> None:
+        """Runs every model for a few frames on every device, on small pictures of the same shapes: kernels are
+        compiled, and a device that isn't there is told before anything is made for it."""
+        done = set()
+        for result in self._results:
+            case = rehearsal_of(result.case)
+            if case not in done and result.status != "unavailable" and not self._stop.is_set():
+                done.add(case)
+                self._rehearse_case(case)
+
+    def _rehearse_case(self, case: Case) -> None:
+        options: dict[str, Any] = {} if self._settings.camera else {"side_by_side": True, "batch": case.batch}
+        try:
+            matter = self._load(
+                case.model, device=case.device, threads=case.threads, sample_aspect_ratio=Fraction(1), **options
+            )
+            self._tell(f"getting {case.model} ready on {case.device}")
+            clip = self._clip_of(case, self._stop.is_set)
+            source = clip if self._settings.camera is None else f"file:{clip}"
+            recorder = Recorder(self._stages, seconds=0)
+            latest = time.monotonic() + _REHEARSAL_S
+            self._run_case(
+                case,
+                source,
+                lambda *_, **__: matter,
+                recorder,
+                lambda: self._stop.is_set() or time.monotonic() >= latest,
+            )
+        except Stopped:
+            pass
+        except _FAILURES as error:
+            self._is_unavailable(case, error)  # anything else happens to the case itself as well, and is told there
+
     def _go_round(self) -> None:
-        for _ in range(self._settings.rounds):
-            for result in self._results:
-                if result.status not in ("unavailable", "failed"):
-                    self._tell(result.case.label)
-                    if self._should_stop():
-                        return
-                    self._measure(result)
-                self._runs_done += 1
+        for result in sorted(self._results, key=lambda result: pixels_of(result.case)):
+            if self._should_stop():
+                return
+            if result.status not in ("unavailable", "failed"):
+                self._measure(result)
+            self._runs_done += 1
 
     def _own_size_wh(self) -> tuple[int, int] | None:
+        """The clip's; None for a camera, of which only its name is looked at."""
         if self._settings.camera is not None:
+            open_camera(self._settings.camera, None, _ANY_RATE, False, PicturePool()).close()
             return None
         if self._settings.clip is None:
             return GENERATED_SIZE_WH
         with VideoFileSource(self._settings.clip) as clip:
             return clip.format.size_wh
-
-    def _makes_clips(self) -> bool:
-        return self._settings.camera is None and (self._settings.clip is None or bool(self._settings.sizes_wh))
-
-    def _make_clips(self) -> None:
-        for size_wh in self._clips_wh:
-            if self._should_stop():
-                return
-            self._tell("making clips")
-            path = self._folder / f"{size_wh[0]}x{size_wh[1]}.mp4"
-            if self._settings.clip is None:
-                make_scene_clip(path, size_wh)
-            else:
-                make_resized_clip(self._settings.clip, path, size_wh)
-            self._clips[size_wh] = path
 
     def _should_stop(self) -> bool:
         return self._stop.is_set() or time.monotonic() - self._begun >= self._plan.budget_s
@@ -166,42 +202,63 @@ class _Bench:
 
     def _measure(self, result: CaseResult) -> None:
         gc.collect()  # the model of the run before
-        stages = file_run.STAGES if self._settings.camera is None else camera_run.STAGES
-        recorder = Recorder(stages, self._plan.seconds_per_run)
-        others = OthersWatch()
+        case = result.case
         try:
+            source = self._settings.camera or self._clip_of(case, self._should_stop)
+            self._tell(case.label)
+            if self._should_stop():
+                return
+            recorder, others = Recorder(self._stages, self._plan.seconds_per_run), OthersWatch()
             with PeakMemory() as memory, GpuWatch(self._gpu) as gpu:
-                result.used = self._run_case(result.case, recorder)
+                result.used = self._run_case(case, source, self._load, recorder, self._should_stop)
             others_share = others.share()
-        except (RuntimeNotInstalledError, RuntimeConflictError):
-            raise
-        except ProviderUnavailableError as error:
-            if len(self._settings.devices) == 1:
-                raise
-            result.status, result.reason = "unavailable", error.message
-        except (ModelError, OutputError, StageStalledError, MemoryError) as error:
-            result.status = "failed"
-            result.reason = error.message if isinstance(error, RtmatteError) else "out of memory"
-        else:
-            measured = recorder.result()
-            if measured is not None and self._counts(measured, recorder):
-                result.status = "measured"
-                gpu_use = gpu.use() if runs_on_it(result.used.provider) else None
-                result.rounds.append(Round(measured, memory.before_bytes, memory.peak_bytes, gpu_use, others_share))
+        except Stopped:
+            return
+        except _FAILURES as error:
+            if not self._is_unavailable(case, error):
+                result.status = "failed"
+                result.reason = error.message if isinstance(error, RtmatteError) else "out of memory"
+            return
+        measured = recorder.result()
+        if measured is not None and self._counts(measured, recorder):
+            result.status = "measured"
+            gpu_use = gpu.use() if runs_on_it(result.used.provider) else None
+            result.rounds.append(Round(measured, memory.before_bytes, memory.peak_bytes, gpu_use, others_share))
+
+    def _is_unavailable(self, case: Case, error: Exception) -> bool:
+        """Whether the model can't run on the device, which is noted for all cases of both.
+
+        Raises: the error, if no other case can do better.
+        """
+        if isinstance(error, (RuntimeNotInstalledError, RuntimeConflictError)):
+            raise error
+        if not isinstance(error, ProviderUnavailableError):
+            return False
+        if len(self._settings.devices) == 1:
+            raise error
+        for result in self._results:
+            if (result.case.model, result.case.device) == (case.model, case.device):
+                result.status, result.reason = "unavailable", error.message
+        return True
+
+    def _clip_of(self, case: Case, should_stop: Callable[[], bool]) -> Path:
+        """Made, if it isn't there yet. Raises: `Stopped`."""
+        assert case.size_wh is not None
+        if not self._clips.has(case.size_wh):
+            self._tell(f"making a clip of {case.size_wh[0]}x{case.size_wh[1]}")
+        return self._clips.of(case.size_wh, should_stop)
 
     def _counts(self, measured: Measured, recorder: Recorder) -> bool:
         return recorder.enough or measured.seconds >= _LEAST_SHARE * self._plan.seconds_per_run
 
-    def _run_case(self, case: Case, recorder: Recorder) -> file_run.Used:
+    def _run_case(
+        self, case: Case, source: Path | str, load: Load, recorder: Recorder, should_stop: Callable[[], bool]
+    ) -> file_run.Used:
+        """On a clip, or on the camera of that name."""
         background = self._settings.background
-        if self._settings.camera is not None:
-            return camera_run.run_camera(
-                case, self._settings.camera, background, self._load, recorder, self._should_stop
-            )
-        assert case.size_wh is not None
-        clip = self._clips.get(case.size_wh) or self._settings.clip
-        assert clip is not None
-        return file_run.run_clip(case, clip, self._folder, background, self._load, recorder, self._should_stop)
+        if isinstance(source, str):
+            return camera_run.run_camera(case, source, background, load, recorder, should_stop)
+        return file_run.run_clip(case, source, self._folder, background, load, recorder, should_stop)
 
     def _result(self, found: dict[str, Any]) -> BenchResult:
         runnable = [one for one in self._results if one.status not in ("unavailable", "failed")]
