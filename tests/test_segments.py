@@ -323,6 +323,14 @@ def test_fewer_key_frames_than_jobs_are_told(tmp_path: Path) -> None:
     assert any("for 2 jobs only" in notice for notice in report.notices)
 
 
+@pytest.mark.parametrize(("cores", "told"), [(1, True), (2, False)])
+def test_more_jobs_than_cores_are_told(cores: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments_run, "usable_cores", lambda: cores)
+    report = run(clips.plain(tmp_path / "in.mp4", frame_count=24), tmp_path / "out.mp4", 2)
+    assert report.jobs == 2
+    assert any("2 jobs shared 1 core:" in notice for notice in report.notices) is told
+
+
 def test_masks_that_do_not_meet_are_made_again_with_a_longer_warm_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

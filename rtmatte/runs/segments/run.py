@@ -199,6 +199,11 @@ def _report(
     notices += damage_notices(damaged, said, truncated=truncated) + sink.notices + list(seams)
     if len(done) < settings.jobs:
         notices.append(f"The clip has key frames to cut it for {len(done)} jobs only, not for {settings.jobs}.")
+    if len(done) > usable_cores():
+        cores = f"{usable_cores()} core{'s' * (usable_cores() > 1)}"
+        notices.append(
+            f"{len(done)} jobs shared {cores}: one more than there are cores needs as much memory as any, and has no core."
+        )
     return clip_report(
         source,
         target,
