@@ -138,9 +138,13 @@ class _Checked:
             clicks.check(getattr(self, name), option=_option(name))
 
 
+_OPTIONS = {"frame_rate_requested": "--target-fps", "max_cpu_percent": "--max-cpu", "refiner": "--refine"}
+"""Settings that the command line calls by shorter names."""
+
+
 def _option(name: str) -> str:
     """The name of a setting as the command line spells it."""
-    return "--" + name.removesuffix("_s").replace("_", "-")
+    return _OPTIONS.get(name) or "--" + name.removesuffix("_s").replace("_", "-")
 
 
 def _literals(hint: Any) -> tuple[Any, ...]:

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import cv2
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from rtmatte.cli import app, image, video, webcam
@@ -218,6 +219,23 @@ def test_every_setting_is_an_option_with_the_same_default(
     for field in fields(kind):
         if field.name not in made_of_others:
             assert parameters[field.name].default == (None if field.default == () else field.default)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("video", VideoSettings), ("image", ImageSettings), ("webcam", LiveSettings), ("tune", LiveSettings)],
+)
+def test_a_setting_out_of_range_is_called_as_the_option_is(command: str, kind: type[EstimateSettings]) -> None:
+    clicked = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    options = {parameter.name: parameter.opts for parameter in clicked.params}
+    hints = get_type_hints(kind)
+    named = [name for name in hints if name in options and (name in kind.ranges or "Literal" in str(hints[name]))]
+    assert named
+    for name in named:
+        bad = -1 if name in kind.ranges else "nothing like this"
+        with pytest.raises(SettingsError) as refused:
+            kind(**{name: bad})
+        assert str(refused.value).split(":")[0] in options[name]
 
 
 def test_best_quality_chooses_what_the_user_left_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
