@@ -65,6 +65,14 @@ def test_ctrl_c_ends_it_in_good_order(which: signal.Signals, tmp_path: Path) -> 
     assert stdout == ""
 
 
+def test_a_device_that_is_not_here_is_told_before_cameras_are_looked_for() -> None:
+    device = "directml" if sys.platform == "darwin" else "coreml"
+    done = rtmatte("webcam", "--camera", "nobody's", "--output", "/dev/video87", "--device", device)
+    assert done.returncode == 5, done.stderr
+    assert {"coreml": "Core ML", "directml": "DirectML"}[device] in done.stderr
+    assert "nobody's" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -43,6 +43,17 @@ def examine_devices() -> list[ExaminedDevice]:
     return found
 
 
+def require_device(device: Device) -> None:
+    """Tries a device that was asked for by its name; `auto` and `cpu` always find something to run on.
+
+    Raises:
+        ProviderUnavailableError: it doesn't come up; says why.
+        RuntimeNotInstalledError, RuntimeConflictError, WeightsError: as `examine_devices`.
+    """
+    if device not in ("auto", "cpu"):
+        _works(device, read_verified(find_model(_SMALLEST)))
+
+
 def _works(device: Device, model: bytes) -> ExaminedDevice:
     session = OnnxSession(model, device=device)
     return ExaminedDevice(device, "works", session.provider, session.provider_reason)

@@ -19,6 +19,7 @@ from threading import Event
 
 from rtmatte.capture.camera import Camera
 from rtmatte.capture.open_camera import open_camera
+from rtmatte.matting.devices import require_device
 from rtmatte.matting.matter import Matter
 from rtmatte.output.fake_virtual_camera import CountingCamera
 from rtmatte.output.live_sink import LiveSink
@@ -67,6 +68,8 @@ def run_live(
     """
     settings = settings or LiveSettings()
     stop = stop or Event()
+    if matter is None:
+        require_device(settings.device)  # before cameras are looked for: it is what the user has asked for by name
     pool = PicturePool()
     with ExitStack() as stack:
         window = Preview("rtmatte", HELP) if settings.preview else None
