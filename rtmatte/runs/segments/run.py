@@ -202,7 +202,7 @@ def _report(
     if len(done) > usable_cores():
         cores = f"{usable_cores()} core{'s' * (usable_cores() > 1)}"
         notices.append(
-            f"{len(done)} jobs shared {cores}: one more than there are cores needs as much memory as any, and has no core."
+            f"{len(done)} jobs shared {cores}: one more than there are cores takes as much memory, and has no core."
         )
     return clip_report(
         source,
