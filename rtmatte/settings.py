@@ -363,7 +363,8 @@ class BenchSettings(_Checked):
     """None, and no camera: a generated clip."""
     camera: str | None = None
     """As `LiveSettings.camera`: the live run is measured, not the file run."""
-    models: tuple[str, ...] = (EstimateSettings.model,)
+    models: tuple[str, ...] = (MovingSettings.model, "selfie")
+    """What clips and calls use; and the quickest, so that there is something to compare with."""
     sizes_wh: tuple[tuple[int, int], ...] = ()
     """None: the clip's own, what the camera grants, or 1280x720 for a generated clip."""
     devices: tuple[str, ...] = (EstimateSettings.device,)

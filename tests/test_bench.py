@@ -42,7 +42,7 @@ from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
 from rtmatte.runs.bench.run import BenchProgress, run_bench
 from rtmatte.runs.bench.words import gpu_note, label_of
-from rtmatte.settings import BenchSettings, Device
+from rtmatte.settings import BenchSettings, Device, VideoSettings
 from rtmatte.stats import LatencyHistogram
 from tests import clips
 from tests.decoding import decode
@@ -98,7 +98,7 @@ def no_cuda(_name: str, device: str) -> None:
 
 def measure(load: Load | None = None, **options: Any) -> BenchResult:
     extra = {name: options.pop(name) for name in ("on_progress", "stop") if name in options}
-    options = {"sizes_wh": (TINY,), "seconds_per_case": 0.1, "rounds": 1} | options
+    options = {"models": ("u2netp",), "sizes_wh": (TINY,), "seconds_per_case": 0.1, "rounds": 1} | options
     return run_bench(BenchSettings(**options), load=load or Loader(), **extra)
 
 
@@ -116,20 +116,23 @@ def test_the_matrix_is_every_combination_once() -> None:
         Case("u2netp", (64, 48), "cpu", 2),
         Case("u2netp", (64, 48), "cuda", None),
     ]
-    several = build_cases(BenchSettings(devices=get_args(Device), threads=(1, 2)), None)
+    several = build_cases(BenchSettings(models=("u2netp",), devices=get_args(Device), threads=(1, 2)), None)
     on_cores = {case.device for case in several if case.threads is not None}
     assert on_cores == {"auto", "cpu", "openvino"}
     assert {case.device for case in several} == set(get_args(Device))
     assert cases[1].label == "u2netp 64x48 cpu, 2 threads"
-    batched = build_cases(BenchSettings(threads=(2,), devices=("cpu", "cuda"), batches=(1, 4)), TINY)
+    batched = build_cases(
+        BenchSettings(models=("u2netp",), threads=(2,), devices=("cpu", "cuda"), batches=(1, 4)), TINY
+    )
     assert [case.label for case in batched] == [
         "u2netp 64x48 cpu, 2 threads, batch 1",
         "u2netp 64x48 cpu, 2 threads, batch 4",
         "u2netp 64x48 cuda, batch 1",
         "u2netp 64x48 cuda, batch 4",
     ]
-    assert build_cases(BenchSettings(), (1280, 720)) == [Case("u2netp", (1280, 720), "auto", None)]
-    assert build_cases(BenchSettings(camera="pattern"), None)[0].label == "u2netp as granted auto"
+    usual = [case.model for case in build_cases(BenchSettings(), (1280, 720))]
+    assert usual == [VideoSettings.model, "selfie"], "what clips and calls use, and something to compare it with"
+    assert build_cases(BenchSettings(camera="pattern"), None)[1].label == "selfie as granted auto"
 
 
 def test_the_plan_keeps_to_the_budget() -> None:
