@@ -171,6 +171,9 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
     old["notes"] = ["The machine ran on battery.", "Runs were shortened to 0.5 s to fit the budget."]
     found = compare(new, old)
     assert [one.changed for one in found.differences] == [("provider", "precision", "output"), ()]
+    silent = copy.deepcopy(new)
+    silent["conditions"]["governors"] = []
+    assert not any("governors" in warning for warning in compare(silent, old).warnings)
     label = "u2netp 640x360 cpu, 2 threads"
     assert found.warnings == (
         f"{label}: Not the same provider: CUDAExecutionProvider before, CPUExecutionProvider, 2 threads now.",

@@ -114,7 +114,8 @@ def _warnings(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
     ]
     doubts = [*warnings_of(old["conditions"]), *old["notes"]]
     told += [f"Before: {doubt}" for doubt in dict.fromkeys(doubts)]
-    told += _not_the_same(new["conditions"], old["conditions"], ("governors",))
+    if new["conditions"]["governors"] and old["conditions"]["governors"]:  # both systems tell them
+        told += _not_the_same(new["conditions"], old["conditions"], ("governors",))
     of_machines = dict.fromkeys(name for name in [*new["machine"], *old["machine"]] if name != _MEANT_TO_DIFFER)
     told += _not_the_same(new["machine"], old["machine"], of_machines)
     return told + _not_the_same(new, old, ("source", "background", "seconds_per_round"))
