@@ -29,6 +29,7 @@ from rtmatte.cli import app
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.registry import SHIPPED
 from rtmatte.runs import others_watch
+from rtmatte.runs.bench import camera_run, file_run
 from rtmatte.runs.bench import run as bench_run
 from rtmatte.runs.bench.cases import Case, build_cases, make_plan
 from rtmatte.runs.bench.clips import Stopped, make_resized_clip, make_scene_clip
@@ -702,6 +703,15 @@ def test_bars_are_as_long_as_the_rates(tmp_path: Path) -> None:
     width, height = (float(text) for text in svg.attrib["viewBox"].split()[2:])
     assert all(float(r.get("x", 0)) + float(r["width"]) <= width for r in rectangles)
     assert all(float(node.attrib["y"]) < height for node in svg.iter("{http://www.w3.org/2000/svg}text"))
+
+
+@pytest.mark.parametrize("stages", [file_run.STAGES, camera_run.STAGES], ids=["file", "live"])
+def test_every_stage_has_a_colour_of_its_own(stages: tuple[str, ...]) -> None:
+    case = case_result("u2netp", [20.0, 21.0, 22.0], dict.fromkeys(stages, 2.0)).as_dict(None)
+    drawing = plot(kept_result() | {"cases": [case]})
+    fps_bar, *work = [shape.color for shape in drawing.shapes if isinstance(shape, Rectangle)]
+    assert fps_bar
+    assert len(set(work)) == len(stages)
 
 
 def test_nothing_in_the_plot_is_cut_off() -> None:
