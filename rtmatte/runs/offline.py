@@ -24,7 +24,7 @@ from rtmatte.runs.clip_parts import background_name, clip_background, load_clip_
 from rtmatte.runs.clip_stages import clip_stages
 from rtmatte.runs.estimate_stage import batch_notices
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.runs.pipeline import time_pipeline
+from rtmatte.runs.pipeline import run_pipeline
 from rtmatte.runs.progress import Progress, Teller
 from rtmatte.runs.report import Report, clip_report
 from rtmatte.runs.segments.run import process_in_segments
@@ -80,7 +80,7 @@ def _run_as_one(
         else:
             chain = MattingChain(matter, settings, subject=subject, pool=pool)
         stages = clip_stages(chain, Compositor(behind, light_wrap=settings.light_wrap), sink, pool)
-        times = time_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=tell)
+        times = run_pipeline(clip, "decode", stages, stall_timeout_s=settings.stall_timeout_s, on_progress=tell)
     return clip_report(
         source,
         target,

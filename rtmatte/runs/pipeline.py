@@ -20,7 +20,7 @@ from typing import Any
 
 from rtmatte.channel import Cancelled, Channel
 from rtmatte.errors import StageStalledError
-from rtmatte.stats import LatencyHistogram, StageTime, stage_time
+from rtmatte.stats import LatencyHistogram
 
 _CHANNEL_CAPACITY = 2
 """Enough that a stage never waits for its neighbour's jitter, little enough that only a few frames are in flight.
@@ -165,24 +165,9 @@ def run_pipeline(
     *,
     stall_timeout_s: float,
     on_progress: Callable[[int], None] | None = None,
-) -> list[StageTime]:
-    """Runs every item of `source` through `stages` and returns when the last one is through.
-
-    As `time_pipeline`, with the summary of each stage.
-    """
-    times = time_pipeline(source, source_name, stages, stall_timeout_s=stall_timeout_s, on_progress=on_progress)
-    return [stage_time(name, histogram) for name, histogram in times.items()]
-
-
-def time_pipeline(
-    source: Iterable[Any],
-    source_name: str,
-    stages: Sequence[Stage],
-    *,
-    stall_timeout_s: float,
-    on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, LatencyHistogram]:
-    """Runs every item of `source` through `stages`; how long each stage worked on an item, in order, by name.
+    """Runs every item of `source` through `stages` and returns when the last one is through: how long each stage worked
+    on an item, in order, by name.
 
     `on_progress` is called about ten times a second, from the calling thread, with the number of finished items.
 

@@ -35,7 +35,7 @@ from rtmatte.runs.clip_parts import clip_background, load_clip_matter, open_sink
 from rtmatte.runs.clip_stages import clip_stages
 from rtmatte.runs.estimate_stage import batch_notices
 from rtmatte.runs.matting_chain import MattingChain
-from rtmatte.runs.pipeline import time_pipeline
+from rtmatte.runs.pipeline import run_pipeline
 from rtmatte.settings import VideoSettings
 from rtmatte.stats import LatencyHistogram
 
@@ -203,7 +203,7 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
         stages = clip_stages(chain, Compositor(behind, light_wrap=settings.light_wrap), kept, pool)
         try:
             clip.restrict(task.segment)
-            times = time_pipeline(
+            times = run_pipeline(
                 clip,
                 "decode",
                 stages,
