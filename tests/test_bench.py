@@ -25,7 +25,7 @@ from PIL import Image, ImageFont
 from typer.testing import CliRunner
 
 from rtmatte import errors
-from rtmatte.cli import app
+from rtmatte.cli import app, bench_tables
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.registry import SHIPPED
 from rtmatte.runs import others_watch
@@ -50,7 +50,7 @@ from tests.decoding import decode
 
 ROOT = Path(__file__).parents[1]
 TINY = (64, 48)
-FILE_STAGES = ["decode", "estimate", "smooth", "refine", "composite", "encode"]
+FILE_STAGES = ["decode", "resize", "estimate", "smooth", "refine", "composite", "encode"]
 
 
 class Someone:
@@ -234,27 +234,27 @@ def test_a_slow_model_is_warm_before_eight_frames_and_dropped_frames_are_forgott
 def test_what_began_in_the_warm_up_is_not_counted() -> None:
     """A frame that was worked on for ten seconds while kernels compiled leaves just after the warm-up's end."""
     clock = Clock()
-    recorder = Recorder(["work"], 0.5, clock=clock)
+    recorder = Recorder(["resize", "estimate"], 0.5, clock=clock)
     for frame in range(WARM_UP_FRAMES + 1):
         recorder.entered(frame, clock.now)
     begun = clock.now
     clock.now += 10
     for frame in range(WARM_UP_FRAMES + 1):
         clock.now += 0.01
-        recorder.stage("work", begun, clock.now)
+        recorder.stage("estimate", begun, clock.now)
         recorder.left(frame)
     spanning = recorder.result()
     assert spanning is not None
-    assert spanning.latency.count == spanning.stages["work"].count == 1, "there is nothing else yet"
+    assert spanning.latency.count == spanning.stages["estimate"].count == 1, "there is nothing else yet"
     for frame in range(100, 200):
         recorder.entered(frame, clock.now)
         clock.now += 0.05
-        recorder.stage("work", clock.now - 0.05, clock.now)
+        recorder.stage("estimate", clock.now - 0.05, clock.now)
         recorder.left(frame)
     measured = recorder.result()
     assert measured is not None
     assert measured.frames == measured.latency.count + 1 == 11, "it came out, so it counts as a frame"
-    for times in (measured.latency, measured.stages["work"]):
+    for times in (measured.latency, measured.stages["estimate"]):
         assert times.percentile_ms(100) == pytest.approx(50, rel=0.013)
     rounds = [Round(measured, None, None, None, None)]
     bound = CaseResult(Case("u2netp", TINY, "cpu", 2), "float32", "measured", "", None, rounds).bound()
@@ -291,15 +291,31 @@ def test_frames_that_are_worked_on_together_each_have_their_part_of_the_time() -
     assert measured.stages["work"].percentile_ms(50) == pytest.approx(40, rel=0.013)
 
 
+def test_resizing_is_apart_from_estimating() -> None:
+    clock = Clock()
+    recorder = Recorder(["resize", "estimate"], 0.5, clock=clock)
+    for frame in range(100):
+        recorder.entered(frame, clock.now)
+        clock.now += 0.05
+        recorder.estimated(clock.now - 0.05, clock.now, 0.02)
+        recorder.left(frame)
+    measured = recorder.result()
+    assert measured is not None
+    assert measured.stages["resize"].percentile_ms(50) == pytest.approx(20, rel=0.013)
+    assert measured.stages["estimate"].percentile_ms(50) == pytest.approx(30, rel=0.013)
+
+
 def test_what_bounds_a_run_is_the_busiest_stage() -> None:
-    of_file = case_result("u2netp", [20.0, 20.0], {"decode": 3, "estimate": 40, "encode": 30}).bound()
+    stages = {"decode": 3.0, "resize": 3.0, "estimate": 37.0, "encode": 38.0}
+    of_file = case_result("u2netp", [20.0, 20.0], stages).bound()
     assert of_file.what == "estimate"
     assert of_file.share == pytest.approx(0.8)
     assert of_file.overhead == pytest.approx(1.25)
-    of_two = case_result("u2netp", [20.0, 20.0], {"decode": 3, "estimate": 70, "encode": 40})
+    of_two = case_result("u2netp", [20.0, 20.0], {"decode": 3, "resize": 1, "estimate": 69, "encode": 40})
     of_two.used = Used(TINY, "a provider", "x264", frames_at_once=2)
     assert (of_two.bound().what, of_two.bound().share) == ("encode", pytest.approx(0.8)), "two frames in 70 ms"
-    stages = {"decode": 1.0, "estimate": 20.0, "compose": 5.0, "send": 30.0}
+    stages = {"decode": 1.0, "framing": 0.5, "resize": 1.5, "estimate": 18.0}
+    stages |= {"smooth": 2.0, "refine": 1.0, "composite": 2.0, "send": 30.0}
     assert case_result("u2netp", [30.0], stages).bound().what == "camera"  # 26 of 33 ms
     busy = case_result("u2netp", [38.0], stages).bound()
     assert busy.what != "camera"
@@ -370,7 +386,9 @@ def test_a_batch_is_a_case_of_its_own(tmp_path: Path) -> None:
     assert (alone["batch"], batched["batch"]) == (1, 3)
     assert alone["provider"] == "CPUExecutionProvider, 1 thread"
     assert batched["provider"] == "CPUExecutionProvider, 1 thread, 3 frames a run"
-    assert batched["stages_ms"]["estimate"]["p50"] > 0
+    for case in (alone, batched):
+        assert case["stages_ms"]["resize"]["mean"] > 0
+        assert case["stages_ms"]["estimate"]["mean"] > 0
     assert label_of(batched) == "selfie 64x48 cpu, 1 thread, batch 3"
     del alone["batch"]  # as an older version wrote it
     assert label_of(alone) == "selfie 64x48 cpu, 1 thread"
@@ -572,11 +590,12 @@ def test_the_live_run_is_measured_with_a_camera() -> None:
     (case,) = kept["cases"]
     assert case["status"] == "measured"
     assert case["size_wh"] == list(TINY)
-    assert list(case["stages_ms"]) == ["decode", "estimate", "compose", "send"]
+    before, after = ["decode", "framing", "resize", "estimate"], ["smooth", "refine", "composite", "send"]
+    assert list(case["stages_ms"]) == before + after
     assert case["output"] == "null"
     assert case["rounds"][0]["frames"] > 0
-    for stage in case["stages_ms"].values():
-        assert stage["p50"] >= 0
+    for name, stage in case["stages_ms"].items():
+        assert stage["mean"] > 0 or name in ("decode", "resize"), "a drawn pattern, and no net"
     with pytest.raises(errors.CameraNotFoundError):
         measure(camera="no such camera")
 
@@ -628,6 +647,23 @@ def kept_result() -> dict[str, Any]:
         complete=True,
         notes=("A note & more.",),
     ).as_dict()
+
+
+def test_no_figure_of_the_stages_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longest = max((spec.name for spec in SHIPPED), key=len)
+    stages = {stage: 1e3 + number for number, stage in enumerate(camera_run.STAGES)}
+    of_cases = [case_result(longest, [0.1] * 3, stages).as_dict(None) for _ in range(7)]
+    kept = kept_result() | {"cases": [one | {"threads": threads} for threads, one in enumerate(of_cases, 1)]}
+    for width in (80, 120):
+        monkeypatch.setattr(bench_tables, "_LEAST_WIDTH", width)
+        bench_tables.print_tables(kept, None)
+        told = capsys.readouterr().out
+        assert max(map(len, told.splitlines())) <= width
+        for stage in camera_run.STAGES:
+            figures = kept["cases"][0]["stages_ms"][stage]
+            assert told.count("/".join(f"{figures[which]:.0f}" for which in ("p50", "p95", "p99"))) >= 7, stage
 
 
 class Page(HTMLParser):

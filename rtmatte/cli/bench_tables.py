@@ -22,6 +22,8 @@ from rtmatte.runs.bench.words import (
 )
 
 _LEAST_WIDTH = 120
+_STAGE_WIDTH, _CASE_WIDTH = 14, 26
+"""Columns of the table of stages, so that no figure is cut."""
 _COLOR = {"faster": "green", "slower": "red"}
 
 
@@ -36,7 +38,9 @@ def print_tables(result: dict[str, Any], comparison: dict[str, Any] | None) -> N
     console.print(source_line(result), markup=False)
     if measured:
         console.print(_end_to_end(measured))
-        console.print(_stages(measured))
+        abreast = max(1, (console.width - _STAGE_WIDTH) // _CASE_WIDTH)
+        for first in range(0, len(measured), abreast):
+            console.print(_stages(measured[first : first + abreast]))
     for case in measured:
         console.print(f"{label_of(case)}: {bound_line(case)}", markup=False)
         console.print(f"  on {ran_on(case)}", markup=False)
@@ -76,14 +80,12 @@ def _end_to_end(cases: list[dict[str, Any]]) -> Table:
 def _stages(cases: list[dict[str, Any]]) -> Table:
     stages = list(dict.fromkeys(stage for case in cases for stage in case["stages_ms"]))
     table = Table(title="Stages: ms a frame, p50/p95/p99", title_justify="left", title_style="bold")
-    table.add_column("case")
-    for stage in stages:
-        table.add_column(stage, justify="right")
+    table.add_column("stage")
     for case in cases:
-        table.add_row(
-            label_of(case),
-            *("/".join(_short(case["stages_ms"][stage][which]) for which in ("p50", "p95", "p99")) for stage in stages),
-        )
+        table.add_column(label_of(case), justify="right")
+    for stage in stages:
+        of_cases = (case["stages_ms"][stage] for case in cases)
+        table.add_row(stage, *("/".join(_short(times[which]) for which in ("p50", "p95", "p99")) for times in of_cases))
     return table
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, U8, Frame, picture_size_wh
 from rtmatte.matting.net_spec import InputSpec, NetSpec, OutputSpec, ShapeHw
+from rtmatte.matting.preparing import preparing
 from rtmatte.matting.preprocess import Preprocessor
 from rtmatte.matting.session import Binding, OnnxSession
 
@@ -164,15 +165,16 @@ class ImageNet:
 
     def _write(self, frame: Frame, content_hw: ShapeHw, padded_hw: ShapeHw, target: np.ndarray) -> None:
         """Fills one of the net's pictures from the frame."""
-        if self._input.dtype == "uint8" and self._input.layout == "nhwc":
-            self._preprocessor.write(frame.picture, content_hw, target)
-            return
-        if self._picture_rgb.shape[:2] != padded_hw:
-            self._picture_rgb = np.empty((*padded_hw, 3), np.uint8)
-        self._preprocessor.write(frame.picture, content_hw, self._picture_rgb)
-        for channel in range(3):
-            plane = target[channel] if self._input.layout == "nchw" else target[:, :, channel]
-            normalise(self._picture_rgb[:, :, channel], self._input, channel, plane)
+        with preparing():
+            if self._input.dtype == "uint8" and self._input.layout == "nhwc":
+                self._preprocessor.write(frame.picture, content_hw, target)
+                return
+            if self._picture_rgb.shape[:2] != padded_hw:
+                self._picture_rgb = np.empty((*padded_hw, 3), np.uint8)
+            self._preprocessor.write(frame.picture, content_hw, self._picture_rgb)
+            for channel in range(3):
+                plane = target[channel] if self._input.layout == "nchw" else target[:, :, channel]
+                normalise(self._picture_rgb[:, :, channel], self._input, channel, plane)
 
 
 def normalise(values: U8, spec: InputSpec, channel: int, target: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, U8, Frame, picture_size_wh
 from rtmatte.matting.image_net import normalise
 from rtmatte.matting.net_spec import InputSpec
+from rtmatte.matting.preparing import preparing
 from rtmatte.matting.preprocess import Preprocessor
 from rtmatte.matting.session import Binding, OnnxSession
 
@@ -97,10 +98,11 @@ class Rvm:
             self._alpha = np.empty(shape_hw, np.float32)
             self._binding = self._bind(shape_hw)
             self.reset()
-        self._preprocessor.write(frame.picture, shape_hw, self._picture_rgb)
-        for channel in range(3):
-            plane = self._binding.inputs["src"][0, channel]
-            normalise(self._picture_rgb[:, :, channel], _BYTES_TO_UNIT, channel, plane)
+        with preparing():
+            self._preprocessor.write(frame.picture, shape_hw, self._picture_rgb)
+            for channel in range(3):
+                plane = self._binding.inputs["src"][0, channel]
+                normalise(self._picture_rgb[:, :, channel], _BYTES_TO_UNIT, channel, plane)
         self._session.run(self._binding)
         self._has_run = True
         alpha = self._binding.output[0, 0]

@@ -14,6 +14,7 @@ from rtmatte.capture.camera import Camera
 from rtmatte.capture.open_camera import open_camera
 from rtmatte.frame import F32, U8, Frame
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.preparing import seconds_preparing
 from rtmatte.output.fake_virtual_camera import CountingCamera
 from rtmatte.pool import PicturePool
 from rtmatte.runs.bench.cases import Case
@@ -23,9 +24,9 @@ from rtmatte.runs.live.run import run_live
 from rtmatte.runs.live.status import LiveStatus
 from rtmatte.settings import LiveSettings
 
-STAGES = ("decode", "estimate", "compose", "send")
-COMPOSING = STAGES[:3]
-"""One thread of the live run does these in turn. Compose: smooth, refine, composite and the hand-over to the sender."""
+STAGES = ("decode", "framing", "resize", "estimate", "smooth", "refine", "composite", "send")
+COMPOSING = STAGES[:-1]
+"""One thread of the live run does these in turn."""
 
 
 def run_camera(
@@ -70,6 +71,7 @@ def run_camera(
         output=partial(_TimedOutput, watch=watch),
         matter=load_it,
         on_status=on_status,
+        on_stage=recorder.stage,
         stop=stop,
     )
     return Used(status.size_wh, status.provider, status.output)
@@ -78,13 +80,13 @@ def run_camera(
 class _Watch:
     """Puts together what is seen of a frame, known by its moment of capture in nanoseconds.
 
-    Decoding, estimating and arriving at the device are seen by the wrappers below.
+    Decoding, estimating and arriving at the device are seen by the wrappers below; the run tells of the other stages.
     """
 
     def __init__(self, recorder: Recorder, stop: Event) -> None:
         self.recorder = recorder
         self._stop = stop
-        self._estimated: dict[int, float] = {}
+        self._estimated: set[int] = set()
 
     def decoded(self, captured_ns: int, asked_at: float) -> None:
         """From the capture on, if it was being waited for; else from the moment when it was asked for."""
@@ -92,18 +94,14 @@ class _Watch:
         self.recorder.stage("decode", max(asked_at, captured_at), time.monotonic())
         self.recorder.entered(captured_ns, captured_at)
 
-    def estimated(self, captured_ns: int, begin: float) -> None:
-        now = time.monotonic()
-        self.recorder.stage("estimate", begin, now)
-        self._estimated[captured_ns] = now
+    def estimated(self, captured_ns: int, begin: float, resizing_s: float) -> None:
+        self.recorder.estimated(begin, time.monotonic(), resizing_s)
+        self._estimated.add(captured_ns)
 
     def sent(self, captured_ns: int, begin: float) -> None:
-        estimated_at = self._estimated.pop(captured_ns, None)
-        if estimated_at is None:
+        if captured_ns not in self._estimated:
             return  # a card
-        for replaced in [other for other in list(self._estimated) if other < captured_ns]:
-            del self._estimated[replaced]
-        self.recorder.stage("compose", estimated_at, begin)
+        self._estimated -= {other for other in list(self._estimated) if other <= captured_ns}
         self.recorder.stage("send", begin, time.monotonic())
         self.recorder.left(captured_ns)
         if self.recorder.enough:
@@ -142,9 +140,9 @@ class _TimedMatter:
         self._matter, self._watch = matter, watch
 
     def estimate(self, frame: Frame) -> F32:
-        begin = time.monotonic()
+        begin, resized = time.monotonic(), seconds_preparing()
         alpha = self._matter.estimate(frame)
-        self._watch.estimated(frame.pts, begin)
+        self._watch.estimated(frame.pts, begin, seconds_preparing() - resized)
         return alpha
 
     def reset(self) -> None:

@@ -13,6 +13,7 @@ from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import Frame
 from rtmatte.matting.matter import Matter
+from rtmatte.matting.preparing import seconds_preparing
 from rtmatte.pool import PicturePool
 from rtmatte.runs.bench.cases import Case
 from rtmatte.runs.bench.recorder import Recorder
@@ -22,7 +23,7 @@ from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.settings import VideoSettings
 
-STAGES = ("decode", "estimate", "smooth", "refine", "composite", "encode")
+STAGES = ("decode", "resize", "estimate", "smooth", "refine", "composite", "encode")
 
 
 class Load(Protocol):
@@ -113,9 +114,13 @@ def run_clip(
 
 def _timed(stage: Stage, recorder: Recorder) -> Stage:
     def work(item: Any) -> Any:
-        begin = recorder.clock()
+        begin, resized = recorder.clock(), seconds_preparing()
         result = stage.work(item)
-        recorder.stage(stage.name, begin, recorder.clock(), len(item) if stage.together > 1 else 1)
+        end, frames = recorder.clock(), len(item) if stage.together > 1 else 1
+        if stage.name == "estimate":
+            recorder.estimated(begin, end, seconds_preparing() - resized, frames)
+        else:
+            recorder.stage(stage.name, begin, end, frames)
         return result
 
     return replace(stage, work=work)

@@ -16,11 +16,12 @@ _INK, _SOFT, _GRID = "#222222", "#666666", "#dddddd"
 _BAR_COLOR = "#0072b2"
 _STAGE_COLORS = {
     "decode": "#999999",
+    "framing": "#cc79a7",
+    "resize": "#f0e442",
     "estimate": "#0072b2",
     "smooth": "#56b4e9",
     "refine": "#009e73",
     "composite": "#e69f00",
-    "compose": "#e69f00",
     "encode": "#d55e00",
     "send": "#d55e00",
 }

@@ -18,7 +18,8 @@ class Measured:
     """One run after its warm-up: `frames` came out in `seconds`.
 
     `latency` is from a frame's beginning (its decoding, or its capture) to its having left, waiting included; `stages`,
-    in order, the time that each stage worked for a frame: of what began after the warm-up, or where a model is so slow
+    in order, the time that each stage worked for a frame, "estimate" without the making of the net's picture, which is
+    "resize": of what began after the warm-up, or where a model is so slow
     that nothing did, of what ended after it. `first_frame_s` is from before the model was loaded to the first frame
     out. `cpu_percent` is of all cores together.
     """
@@ -83,6 +84,11 @@ class Recorder:
             with self._adding:
                 for _ in range(frames):
                     self._stages[name].add((end - begin) / frames, spanning=begin < self._warm_at)
+
+    def estimated(self, begin: float, end: float, resizing_s: float, frames: int = 1) -> None:
+        """As `stage`, of the one that asks the model: of its time `resizing_s` were spent on the net's pictures."""
+        self.stage("resize", begin, begin + resizing_s, frames)
+        self.stage("estimate", begin + resizing_s, end, frames)
 
     def entered(self, frame: int, at: float) -> None:
         """A frame, known by a number, began its way at that moment."""

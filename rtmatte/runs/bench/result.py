@@ -111,12 +111,13 @@ class CaseResult:
         """
         interval_s = sum(one.measured.seconds for one in self.rounds) / sum(one.measured.frames for one in self.rounds)
         shares = {name: _mean_ms(times) / 1e3 / interval_s for name, times in self.stages().items()}
-        if self.used is not None and "estimate" in shares:
+        shares["estimate"] += shares.pop("resize")  # the same threads do both
+        if self.used is not None:
             shares["estimate"] /= self.used.frames_at_once
         what = max(shares, key=lambda name: shares[name])
-        if "compose" not in shares:
+        if "send" not in shares:
             return Bound(what, min(1.0, shares[what]))
-        composing = min(1.0, sum(shares[name] for name in COMPOSING))
+        composing = min(1.0, sum(shares.get(name, 0.0) for name in COMPOSING))
         return Bound(what if composing >= _CAMERA_BOUND_SHARE else "camera", composing)
 
     def as_dict(self, first: CaseResult | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
+from typing import TypeAlias
 
 from rtmatte.capture.camera import Camera
 from rtmatte.composite.compositor import Compositor
@@ -29,6 +30,10 @@ from rtmatte.runs.live.sender import Composite, Sender, ToSend, Withheld
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.settings import LiveSettings
 from rtmatte.stats import RecentLatency
+
+OnStage: TypeAlias = Callable[[str, float, float], None]
+"""Gets a stage's name ("framing", "smooth", "refine", "composite"), and when it began and ended with a frame, in
+seconds of `time.monotonic`."""
 
 PAUSED, AWAY = "One moment", "Be right back"
 _WAIT_S = 0.25
@@ -60,6 +65,7 @@ class Composer:
         size_wh: tuple[int, int],
         color: ColorTags,
         cap: CpuCap,
+        on_stage: OnStage | None = None,
     ) -> None:
         self.busy = RecentLatency()
         self.faults = 0
@@ -81,6 +87,7 @@ class Composer:
         self._pool = pool
         self._settings = settings
         self._cap = cap
+        self._on_stage = on_stage
         self._framing = Framing(size_wh, color, pool, mirror=settings.mirror)
         self._guard = Guard()
         self._presence = Presence(settings.away_after_s)
@@ -152,7 +159,9 @@ class Composer:
             self._use_masks()
 
     def _item_of(self, captured: Frame) -> ToSend:
+        begun = time.monotonic()
         frame = self._framing.frame(captured)
+        self._through("framing", begun)
         seconds = float(frame.pts_seconds)
         if seconds - self._last_seconds > _GAP_S:
             self._forget()
@@ -185,14 +194,25 @@ class Composer:
             return Withheld(self._scenery.card(PAUSED), doubt)
         if self._presence.look(matted.alpha, seconds):
             return Withheld(self._scenery.card(AWAY), "away: nobody is in the picture")
+        begun = time.monotonic()
         if self._smoothing:
             matted = self._chain.smooth(matted)
+        begun = self._through("smooth", begun)
         alpha_u8 = self._chain.refine(matted, self._alpha_u8)
+        begun = self._through("refine", begun)
         before = self._copy(frame) if self.split else None
         self._chain.clear_edges(matted, alpha_u8)
         self._compositor.composite(frame, alpha_u8)
+        self._through("composite", begun)
         self._faults_in_a_row = self._reloads = 0
         return Composite(frame, estimate_seconds, before)
+
+    def _through(self, stage: str, begun: float) -> float:
+        """Tells that a stage is through with a frame; returns the time."""
+        now = time.monotonic()
+        if self._on_stage is not None:
+            self._on_stage(stage, begun, now)
+        return now
 
     def _copy(self, frame: Frame) -> I420:
         assert isinstance(frame.picture, I420)

@@ -26,7 +26,7 @@ from rtmatte.output.live_sink import LiveSink
 from rtmatte.output.preview import Preview
 from rtmatte.output.virtual_camera import VIRTUAL_CAMERA_COLOR, VirtualCamera
 from rtmatte.pool import PicturePool
-from rtmatte.runs.live.composer import PAUSED, Composer
+from rtmatte.runs.live.composer import PAUSED, Composer, OnStage
 from rtmatte.runs.live.cpu_cap import CpuCap
 from rtmatte.runs.live.keys import ACTION_OF_KEY, HELP
 from rtmatte.runs.live.mask_policy import MaskPolicy
@@ -50,13 +50,15 @@ def run_live(
     output: Callable[[tuple[int, int]], LiveSink] | None = None,
     matter: Callable[[], Matter] | None = None,
     on_status: Callable[[LiveStatus], None] | None = None,
+    on_stage: OnStage | None = None,
     stop: Event | None = None,
 ) -> LiveStatus:
     """Runs until `stop` is set, the user quits in the preview, or a camera that is a file ends; the last status.
 
     `camera`, `output` and `matter` replace what the settings name; each is called to make one: `output` with the size
     of the picture, again after the device was lost; `matter` again after it failed. `on_status` is called about twice
-    a second from this thread, which has to be the main one with `settings.preview`.
+    a second from this thread, which has to be the main one with `settings.preview`. `on_stage` is called in the
+    composing thread whenever a stage is through with a frame.
 
     Without `matter` and unless the settings leave nothing open, the composing thread first measures which model, with
     how many threads and whose masks, keeps up here: five seconds at most, once a machine (`rtmatte.runs.tune`).
@@ -109,6 +111,7 @@ def run_live(
             size_wh=size_wh,
             color=VIRTUAL_CAMERA_COLOR,
             cap=CpuCap(settings.max_cpu_percent),
+            on_stage=on_stage,
         )
         stack.callback(composer.close)
         stack.callback(leaving.set)
