@@ -7,6 +7,7 @@
     │   ├── UnreadableInputError (ValueError)     not a picture or clip, or damaged beyond use
     │   ├── NoVideoStreamError (ValueError)
     │   ├── NoFramesError (ValueError)            a video stream without a single decodable frame
+    │   ├── DecoderUnavailableError (RuntimeError) a hardware decoder was asked for and doesn't come up
     │   ├── ImageTooLargeError (ValueError)       more pixels than the safety limit
     │   ├── CameraNotFoundError (FileNotFoundError)
     │   ├── CameraBusyError (OSError)             another program has it
@@ -75,6 +76,10 @@ class NoVideoStreamError(InputError, ValueError):
 
 
 class NoFramesError(InputError, ValueError):
+    pass
+
+
+class DecoderUnavailableError(InputError, RuntimeError):
     pass
 
 

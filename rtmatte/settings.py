@@ -16,6 +16,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "direct
 Fit: TypeAlias = Literal["cover", "contain", "stretch"]
 Codec: TypeAlias = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Encoder: TypeAlias = Literal["auto", "software", "hardware"]
+Decoder: TypeAlias = Literal["software", "hardware"]
 RefinerName: TypeAlias = Literal["guided", "upscale", "closed-form", "knn"]
 People: TypeAlias = Literal["everyone", "nearest"]
 SpillName: TypeAlias = Literal["off", "auto", "green", "blue"]
@@ -234,6 +235,8 @@ class VideoSettings(MovingSettings):
     encoder_quality: int = 70
     """1 (small) to 100 (best)."""
     encoder: Encoder = "auto"
+    decoder: Decoder = "software"
+    """`hardware`: CUDA, on a Mac VideoToolbox, on Windows D3D11 as well; the run fails where none decodes the clip."""
     overwrite: bool = False
     stall_timeout_s: float = 120.0
     """A stage that works longer than this on one frame has stalled."""

@@ -140,6 +140,7 @@ def test_models_and_doctor() -> None:
     assert "u2netp runs on" in examined.stdout
     assert "devices: auto takes " in examined.stdout
     assert "cpu works" in examined.stdout
+    assert "video decoders: " in examined.stdout
 
 
 @pytest.mark.parametrize("seconds_later", [0, 2.5], ids=["while the model loads", "while frames run"])

@@ -1,5 +1,7 @@
 """On an NVIDIA GPU: CUDA comes up and is told, and alpha is what the processor says, replayed or in float16 as well.
 
+A clip that it decodes is what the processor decodes.
+
 Skipped with the reason where CUDA doesn't come up; `RTMATTE_REQUIRE_GPU=1` makes failures of these skips.
 """
 
@@ -15,8 +17,9 @@ import pytest
 from skimage import data
 
 import rtmatte
-from rtmatte.errors import ProviderUnavailableError
-from rtmatte.frame import Frame
+from rtmatte.capture.video_file import VideoFileSource
+from rtmatte.errors import DecoderUnavailableError, ProviderUnavailableError
+from rtmatte.frame import I420, Frame
 from rtmatte.matting.batched import Batched
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.registry import find_model
@@ -194,6 +197,25 @@ def test_tensorrt_answers_as_the_processor_and_keeps_its_engine(
     for wanted, answer in zip(expected, got, strict=True):
         # It may compute any layer with ten bits of mantissa, those that are float32 in the graph as well.
         assert np.abs(answer - wanted).mean() <= 5e-3
+
+
+@pytest.mark.gpu
+def test_a_clip_is_decoded_as_by_software(tmp_path: Path) -> None:
+    path = clips.b_frames(tmp_path / "a.mp4", size_wh=(320, 192), frame_count=30)
+    try:
+        source = VideoFileSource(path, decoder="hardware")
+    except DecoderUnavailableError as error:
+        if "doesn't come up" not in error.message:
+            raise
+        no_gpu(str(error), os.environ)
+    with source, VideoFileSource(path) as other:
+        assert source.format == other.format
+        for frame, wanted in zip(source, other, strict=True):
+            assert (frame.pts, frame.duration) == (wanted.pts, wanted.duration)
+            assert isinstance(frame.picture, I420)
+            assert isinstance(wanted.picture, I420)
+            assert np.abs(frame.picture.buffer.astype(int) - wanted.picture.buffer).max() <= 1
+    assert source.damaged == 0
 
 
 def test_without_a_gpu_the_reason_is_told() -> None:

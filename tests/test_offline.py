@@ -323,9 +323,9 @@ def test_buffers_go_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     pools: list[Any] = []
     original = rtmatte.VideoFileSource.__init__
 
-    def spy(self: Any, path: Path, *, pool: Any = None) -> None:
+    def spy(self: Any, path: Path, *, pool: Any = None, **others: Any) -> None:
         pools.append(pool)
-        original(self, path, pool=pool)
+        original(self, path, pool=pool, **others)
 
     monkeypatch.setattr(rtmatte.VideoFileSource, "__init__", spy)
     run(clips.plain(tmp_path / "in.mp4", frame_count=150), tmp_path / "out.mp4")

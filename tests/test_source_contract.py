@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtmatte.capture.hardware_decoder import Decoder
 from rtmatte.capture.source import Source
 from rtmatte.capture.synthetic import SyntheticSource
 from rtmatte.capture.video_file import VideoFileSource
@@ -19,12 +20,13 @@ from rtmatte.errors import RtmatteError
 from rtmatte.frame import I420, i420_bytes
 from rtmatte.pool import PicturePool
 from tests import clips
+from tests.fake_hardware import open_fake
 
 MakeSource = Callable[[Path, PicturePool | None], Source]
 
 
-def _file(name: str, write: Callable[[Path], Path]) -> MakeSource:
-    return lambda folder, pool: VideoFileSource(write(folder / name), pool=pool)
+def _file(name: str, write: Callable[[Path], Path], decoder: Decoder = "software") -> MakeSource:
+    return lambda folder, pool: VideoFileSource(write(folder / name), pool=pool, decoder=decoder)
 
 
 SOURCES: dict[str, MakeSource] = {
@@ -39,11 +41,16 @@ SOURCES: dict[str, MakeSource] = {
     "damaged": _file("a.mp4", clips.damaged),
     "truncated": _file("a.mkv", clips.truncated),
     "transport stream": _file("a.ts", clips.size_change),
+    "by hardware": _file("a.mp4", clips.plain, "hardware"),
+    "by hardware, ten bit": _file("a.mp4", clips.ten_bit, "hardware"),
+    "by hardware, damaged": _file("a.mp4", clips.damaged, "hardware"),
+    "by hardware, transport stream": _file("a.ts", clips.size_change, "hardware"),
 }
 
 
 @pytest.fixture(params=SOURCES.values(), ids=SOURCES.keys())
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Source]:
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
+    monkeypatch.setattr("rtmatte.capture.hardware_decoder.open_accelerated", open_fake)
     return lambda pool=None: request.param(tmp_path, pool)
 
 

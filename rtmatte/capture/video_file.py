@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from rtmatte.capture.completeness import is_cut_short
 from rtmatte.capture.frame_reader import FrameReader
+from rtmatte.capture.hardware_decoder import Decoder, open_on_hardware
 from rtmatte.capture.opening import choose_video, container_seconds, open_container, reported_rate
 from rtmatte.capture.packet_decoder import PacketDecoder
 from rtmatte.capture.segment import Segment
@@ -31,26 +32,36 @@ class VideoFileSource:
     to the consumer; with no pool given, each is new. `close` may come from any thread.
 
     Decodes on all cores, or by `threads`: with fewer, it is longer on its way but comes in no bursts that whatever runs
-    beside it has to bear.
+    beside it has to bear. With `decoder="hardware"` a device decodes, see `open_on_hardware`; what is broken inside of
+    a picture it may conceal, and then `damaged` doesn't count it.
 
     Raises: `InputNotFoundError`; `UnreadableInputError` for what isn't a clip or has no index; `NoVideoStreamError`;
-    while iterating `NoFramesError`, and `InputError` once closed or on a second iteration without `rewind`.
+    `DecoderUnavailableError` where hardware is to decode and can't; while iterating `NoFramesError`, and `InputError`
+    once closed or on a second iteration without `rewind`.
     """
 
-    def __init__(self, path: str | Path, *, pool: PicturePool | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        pool: PicturePool | None = None,
+        threads: int | None = None,
+        decoder: Decoder = "software",
+    ) -> None:
         self.path = Path(path)
         self.notices: list[str] = []
         self.damaged = 0
         self.truncated = False
         self._pool = pool or PicturePool()
-        self._threads = threads
+        self._open_file = open_on_hardware if decoder == "hardware" else open_container
+        self._threads = 1 if decoder == "hardware" else threads
         self._segment: Segment | None = None
         self._lock = Lock()
         self._closed = False
         self._open()
 
     def _open(self) -> None:
-        self._container = open_container(self.path)
+        self._container = self._open_file(self.path)
         try:
             self._stream = choose_video(self._container, self.path, self.notices)
             self._begin()

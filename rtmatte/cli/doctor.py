@@ -7,6 +7,8 @@ import platform
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, TypeAlias
 
 import typer
@@ -102,6 +104,21 @@ def _encoders() -> str:
     return f"hardware: {', '.join(hardware) or 'none opens here'}; software: {', '.join(software)}"
 
 
+def _decoders() -> str:
+    from rtmatte.capture.video_file import VideoFileSource
+    from rtmatte.errors import DecoderUnavailableError
+    from rtmatte.runs.bench.clips import make_scene_clip
+
+    with TemporaryDirectory(prefix="rtmatte-") as folder:
+        clip = Path(folder) / "scene.mp4"
+        make_scene_clip(clip, (320, 192))
+        try:
+            VideoFileSource(clip, decoder="hardware").close()
+        except DecoderUnavailableError as error:
+            return f"software works. {error.message}"
+    return "hardware and software work, for H.264"
+
+
 def _kernels() -> str:
     import numpy as np
 
@@ -125,6 +142,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("model", _model),
     ("compositing kernels", _kernels),
     ("video encoders", _encoders),
+    ("video decoders", _decoders),
 )
 
 _CALL_CHECKS: tuple[_Check, ...] = (

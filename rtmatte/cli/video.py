@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.settings import BEST_VIDEO, Codec, Encoder, VideoSettings
+from rtmatte.settings import BEST_VIDEO, Codec, Decoder, Encoder, VideoSettings
 
 
 def video(
@@ -51,6 +51,10 @@ def video(
         Encoder,
         typer.Option("--encoder", help="auto tries the hardware and falls back to software."),
     ] = VideoSettings.encoder,
+    decoder: Annotated[
+        Decoder,
+        typer.Option("--decoder", help="hardware: a GPU decodes the clip, or the run fails; 'rtmatte doctor' tells."),
+    ] = VideoSettings.decoder,
     stall_timeout_s: Annotated[
         float, typer.Option("--stall-timeout", help="Seconds on one frame after which a run counts as stalled.")
     ] = VideoSettings.stall_timeout_s,

@@ -29,7 +29,18 @@ from rtmatte.runs.progress import Progress, Teller
 from rtmatte.runs.report import Report, clip_report
 from rtmatte.runs.segments.run import process_in_segments
 from rtmatte.runs.two_pass import FirstPass
-from rtmatte.settings import Codec, Device, Encoder, Fit, FocusName, People, RefinerName, SpillName, VideoSettings
+from rtmatte.settings import (
+    Codec,
+    Decoder,
+    Device,
+    Encoder,
+    Fit,
+    FocusName,
+    People,
+    RefinerName,
+    SpillName,
+    VideoSettings,
+)
 
 
 def run_video(
@@ -66,7 +77,7 @@ def _run_as_one(
     begun = time.monotonic()
     with ExitStack() as stack:
         pool = PicturePool()
-        clip = stack.enter_context(VideoFileSource(source, pool=pool))
+        clip = stack.enter_context(VideoFileSource(source, pool=pool, decoder=settings.decoder))
         behind = stack.enter_context(clip_background(settings))
         # The sink before the model: a target that can't be written is told at once.
         sink = stack.enter_context(open_sink(clip.format, target, settings, companions_from=source))
@@ -129,6 +140,7 @@ def process_video(
     codec: Codec | None = VideoSettings.codec,
     encoder_quality: int = VideoSettings.encoder_quality,
     encoder: Encoder = VideoSettings.encoder,
+    decoder: Decoder = VideoSettings.decoder,
     overwrite: bool = VideoSettings.overwrite,
     stall_timeout_s: float = VideoSettings.stall_timeout_s,
     jobs: int = VideoSettings.jobs,

@@ -52,7 +52,7 @@ class FirstPass:
         """
         tell.passes = 1 + self.has_use + self.goes_back
         if self.has_use:
-            with VideoFileSource(source, pool=pool) as clip:
+            with VideoFileSource(source, pool=pool, decoder=self._settings.decoder) as clip:
                 self.run(clip, pool, tell)
             tell.next_pass()
         if self.goes_back:

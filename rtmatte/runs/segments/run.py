@@ -87,7 +87,7 @@ def _process(
 ) -> Report:
     begun = time.monotonic()
     with ExitStack() as stack:
-        clip = stack.enter_context(VideoFileSource(source))
+        clip = stack.enter_context(VideoFileSource(source, decoder=settings.decoder))
         with clip_background(settings) as behind:  # one that can't be opened is told before anything else is done
             background = background_name(settings, behind)
         index = read_frame_index(source)

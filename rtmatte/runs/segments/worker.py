@@ -189,7 +189,8 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
     cv2.setNumThreads(task.threads)
     settings, pool = task.settings, PicturePool()
     with ExitStack() as stack:
-        clip = stack.enter_context(VideoFileSource(task.source, pool=pool, threads=task.threads))
+        reader = VideoFileSource(task.source, pool=pool, threads=task.threads, decoder=settings.decoder)
+        clip = stack.enter_context(reader)
         behind = stack.enter_context(clip_background(settings))
         if isinstance(behind, VideoBackground):
             behind.begin_at(task.clip_begin)
