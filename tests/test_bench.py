@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from threading import Event
@@ -27,6 +28,7 @@ from typer.testing import CliRunner
 from rtmatte import errors
 from rtmatte.cli import app, bench_tables
 from rtmatte.frame import F32, Frame
+from rtmatte.machine import give_back_memory, resident_bytes
 from rtmatte.matting.registry import SHIPPED
 from rtmatte.runs import others_watch
 from rtmatte.runs.bench import camera_run, file_run
@@ -38,6 +40,7 @@ from rtmatte.runs.bench.file_run import Load, Used
 from rtmatte.runs.bench.files import ResultFiles
 from rtmatte.runs.bench.gpu.state import Gpu, GpuState
 from rtmatte.runs.bench.gpu.watch import GpuUse
+from rtmatte.runs.bench.page import page
 from rtmatte.runs.bench.plot import plot
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
@@ -649,6 +652,39 @@ def kept_result() -> dict[str, Any]:
     ).as_dict()
 
 
+def test_memory_is_told_over_what_was_held_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one process, what other cases left behind isn't a case's own."""
+    one = case_result("selfie", [20.0, 21.0], dict.fromkeys(FILE_STAGES, 2.0))
+    one.rounds = [
+        replace(kept, before_bytes=before * 2**20, peak_bytes=peak * 2**20)
+        for kept, before, peak in zip(one.rounds, (200, 350), (350, 480), strict=True)
+    ]
+    assert one.added_bytes == 150 * 2**20
+    kept = kept_result() | {"cases": [one.as_dict(None)]}
+    bench_tables.print_tables(kept, None)
+    assert "480 MiB (+150)" in capsys.readouterr().out
+    assert "480 MiB (+150)" in page(kept, None)
+    with ResultFiles(json_to=None, csv_to=tmp_path / "a.csv", plot_to=None, overwrite=False) as files:
+        files.write(kept, None)
+    (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert (row["peak_mib"], row["added_mib"]) == ("480.0", "150.0")
+
+
+def test_memory_that_is_free_goes_back_before_a_case() -> None:
+    """Blocks too small for mappings of their own, of which the last keeps the others' room from going by itself."""
+    before = resident_bytes()
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or before is None:
+        pytest.skip("only glibc can be told to")
+    blocks = [bytearray(60_000) for _ in range(4000)]
+    last = blocks.pop()
+    del blocks
+    give_back_memory()
+    after = resident_bytes()
+    assert after is not None
+    assert after - before < 100 * 2**20 < 4000 * 60_000
+    assert len(last) == 60_000
+
+
 def test_no_figure_of_the_stages_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -710,11 +746,11 @@ def test_the_files_are_what_their_names_say(tmp_path: Path) -> None:
         colors = {color for _, color in picture.convert("RGB").getcolors(2**20) or []}
         assert {(255, 255, 255), (0, 0x72, 0xB2), (0xD5, 0x5E, 0)} <= colors
     html = (tmp_path / "plot.html").read_text(encoding="utf-8")
-    page = Page()
-    page.feed(html)
-    page.close()
-    assert page.open == []
-    assert page.fetched == []
+    browser = Page()
+    browser.feed(html)
+    browser.close()
+    assert browser.open == []
+    assert browser.fetched == []
     assert set(re.findall(r"https?://[^\"' ]+", html)) == {"http://www.w3.org/2000/svg"}
     assert "url(" not in html
     for told in (
@@ -726,8 +762,8 @@ def test_the_files_are_what_their_names_say(tmp_path: Path) -> None:
         "Not the same <machine>.",
         "bound by",
     ):
-        assert told in page.text
-    assert "GPU" not in page.text, "no model ran on one"
+        assert told in browser.text
+    assert "GPU" not in browser.text, "no model ran on one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plot.html", "plot.png", "r.csv", "r.json"]
 
 

@@ -15,7 +15,7 @@ from rtmatte.runs.bench.words import (
     gpu_note,
     label_of,
     machine_line,
-    mebibytes,
+    memory,
     ran_on,
     source_line,
     spread_line,
@@ -60,7 +60,8 @@ def _end_to_end(cases: list[dict[str, Any]]) -> Table:
     gpu_head = ["GPU memory\n(over before)"] if has_gpu else []
     table = Table(title="End to end", title_justify="left", title_style="bold")
     table.add_column("case")
-    for head in ("fps", "rounds", "against first", "latency ms\np50/p95/p99", "first\nframe", "memory", *gpu_head):
+    heads = ["fps", "rounds", "against first", "latency ms\np50/p95/p99", "first\nframe", "memory\n(over before)"]
+    for head in [*heads, *gpu_head]:
         table.add_column(head, justify="right")
     for case in cases:
         fps, latency, ratio = case["fps"], case["latency_ms"], case["ratio_to_first"]
@@ -71,7 +72,7 @@ def _end_to_end(cases: list[dict[str, Any]]) -> Table:
             "–" if ratio is None else _ratio(ratio),
             "/".join(f"{latency[which]:.0f}" for which in ("p50", "p95", "p99")),
             f"{case['first_frame_s']:.2f} s",
-            mebibytes(case["peak_bytes"]),
+            memory(case),
             *([gpu_memory(case)] if has_gpu else []),
         )
     return table

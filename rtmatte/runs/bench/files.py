@@ -100,7 +100,7 @@ def _csv_row(case: dict[str, Any]) -> dict[str, Any]:
     row |= {f"latency_{which}_ms": value for which, value in case["latency_ms"].items()}
     row |= {"first_frame_s": case["first_frame_s"]}
     row |= {"bound_by": case["bound"]["by"], "bound_share": case["bound"]["share"]}
-    row["peak_mib"] = _mebibytes(case["peak_bytes"])
+    row |= {"peak_mib": _mebibytes(case["peak_bytes"]), "added_mib": _mebibytes(case["added_bytes"])}
     for name, value in (case["gpu"] or {}).items():
         if name.endswith("_bytes"):
             row[f"gpu_{name.removesuffix('_bytes')}_mib"] = _mebibytes(value)

@@ -13,7 +13,7 @@ from rtmatte.runs.bench.words import (
     gpu_memory,
     gpu_note,
     label_of,
-    mebibytes,
+    memory,
     ran_on,
     ratio_line,
 )
@@ -53,7 +53,7 @@ def page(result: dict[str, Any], comparison: dict[str, Any] | None) -> str:
 def _end_to_end(cases: list[dict[str, Any]]) -> str:
     has_gpu = any(case["gpu"] for case in cases)
     heads = ["case", "fps", "lowest", "highest", "against first (99 % interval)", "latency p50", "p95", "p99 ms"]
-    heads += ["first frame", "memory", *(["GPU memory (over before)"] if has_gpu else [])]
+    heads += ["first frame", "memory (over before)", *(["GPU memory (over before)"] if has_gpu else [])]
     rows = (
         (
             label_of(case),
@@ -61,7 +61,7 @@ def _end_to_end(cases: list[dict[str, Any]]) -> str:
             ratio_line(case["ratio_to_first"]),
             *(f"{case['latency_ms'][which]:.1f}" for which in ("p50", "p95", "p99")),
             f"{case['first_frame_s']:.2f} s",
-            mebibytes(case["peak_bytes"]),
+            memory(case),
             *([gpu_memory(case)] if has_gpu else []),
         )
         for case in cases

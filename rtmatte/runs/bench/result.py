@@ -91,6 +91,13 @@ class CaseResult:
         return max((one.peak_bytes for one in self.rounds if one.peak_bytes is not None), default=None)
 
     @property
+    def added_bytes(self) -> int | None:
+        """Memory over what the process held before the model was loaded, the most of the rounds: unlike `peak_bytes`
+        the same whatever was measured before."""
+        added = (one.peak_bytes - one.before_bytes for one in self.rounds if one.peak_bytes and one.before_bytes)
+        return max(added, default=None)
+
+    @property
     def gpu(self) -> GpuUse | None:
         """Over all rounds."""
         return use_of_all([one.gpu for one in self.rounds if one.gpu is not None])
@@ -145,6 +152,7 @@ class CaseResult:
                 "first_frame_s": self.first_frame_s,
                 "bound": {"by": bound.what, "share": bound.share, "overhead": bound.overhead},
                 "peak_bytes": self.peak_bytes,
+                "added_bytes": self.added_bytes,
                 "gpu": None if self.gpu is None else self.gpu.as_dict(),
                 "ratio_to_first": None if first is None or first is self else ratio_between(self, first).as_dict(),
             }

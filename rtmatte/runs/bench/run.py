@@ -32,6 +32,7 @@ from rtmatte.errors import (
     RuntimeNotInstalledError,
     StageStalledError,
 )
+from rtmatte.machine import give_back_memory
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.precision import precision_of
 from rtmatte.matting.registry import find_model
@@ -201,7 +202,8 @@ class _Bench:
             self._on_progress(BenchProgress(self._runs_done, self._plan, len(self._results), doing, elapsed))
 
     def _measure(self, result: CaseResult) -> None:
-        gc.collect()  # the model of the run before
+        gc.collect()  # the model of the run before; what is free isn't "before" for this one
+        give_back_memory()
         case = result.case
         try:
             source = self._settings.camera or self._clip_of(case, self._should_stop)

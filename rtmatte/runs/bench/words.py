@@ -72,6 +72,12 @@ def _gpu_state(gpu: dict[str, Any] | None) -> list[str]:
     return [f"GPU at {', '.join(told)}"] if told else []
 
 
+def memory(case: dict[str, Any]) -> str:
+    """`544 MiB (+120)`: of the process at most, and over what was before; a dash for what can't be read."""
+    added = case.get("added_bytes")  # older results don't have it
+    return mebibytes(case["peak_bytes"]) + ("" if added is None else f" (+{added / _MIB:.0f})")
+
+
 def gpu_memory(case: dict[str, Any]) -> str:
     """`812 MiB (+400)` at most and over what was before: this process's own, or where that isn't told `all 3000 MiB
     (+400)` of all programs; a dash for what can't be read."""
