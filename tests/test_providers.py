@@ -145,6 +145,17 @@ def test_auto_takes_what_works_and_says_why_it_took_the_cpu(
     assert "error 100: no such device" in made.provider_reason
 
 
+def test_a_model_for_several_frames_at_once_is_loaded_once(install: Install) -> None:
+    runtime = install("onnxruntime-openvino", "OpenVINOExecutionProvider")
+    matter = load_matter("selfie", side_by_side=True, threads=2)
+    assert matter.provider == "OpenVINOExecutionProvider, 2 threads"
+    assert len(runtime.opened) == 1
+    for distribution, opened in (("onnxruntime", 1), ("onnxruntime-openvino", 2)):
+        runtime = install(distribution)  # without it in the build, or none asked for
+        assert load_matter("selfie", side_by_side=True, threads=2).provider == f"{CPU}, 2 threads, 2 frames at once"
+        assert len(runtime.opened) == opened
+
+
 OPTIONS = [
     {},
     {"skip_still": True, "both_ways": True},

@@ -15,9 +15,10 @@ convolutions read rounded to ten bits, as TF32 does unasked, u2netp's alpha was 
 on four photographs and selfie-multiclass' by 0.014, computed on a processor; u2netp-fp16, which spares the fragile
 places, by 0.0098 under the roundings of float16.
 
-OpenVINO against onnxruntime 1.32 on the processor, two cores with VNNI, taking turns through `OnnxSession`, 25 rounds
-(median of the ratios and their middle half): u2netp-int8 at 320x256 1.29 times as fast (1.24 to 1.31),
-selfie-multiclass-int8 at 256x192 1.17 (1.13 to 1.24), u2netp 0.97 (0.90 to 1.01).
+OpenVINO's time over that of onnxruntime's own provider, two cores, taking turns through `OnnxSession` (median of the
+ratios and their middle half). A processor with AMX, benchmarks/session_settings.py: u2netp-int8 0.52 (0.50 to 0.56),
+selfie-multiclass-int8 0.64 (0.62 to 0.66), u2netp 0.94 (0.92 to 0.97). One with VNNI only, onnxruntime 1.32 beside it: 0.78,
+0.85 and 1.03.
 
 Reference: onnxruntime's documentation, "Execution Providers".
 """

@@ -1,13 +1,17 @@
 """The one home of onnxruntime: is it there, does it run where it should, and a session that allocates nothing.
 
-Session settings, measured on two cores with this package's U²-Net-p at 320x192 (median and best of 25, milliseconds a
-run; processor time of both cores a run), while other programs competed for the cores:
+Session settings, times over those of the settings here, on two cores with nothing else to do (benchmarks/
+session_settings.py; medians of 15 rounds):
 
-    no spinning, memory arena and pattern   139, best  96; 205     these
-    spinning                                135, best  93; 275
-    one thread                              186, best 180; 197
-    no memory arena                         170, best 122; 300
-    graph optimisation "extended", "basic"  like "all" within noise, and 1.7 times as long
+                                     u2netp  u2netp-int8  selfie  selfie-multiclass-int8
+    spinning                           0.97         0.94    0.65                    0.84
+    one thread                         1.83         1.61    0.82                    1.34
+    no memory arena                    1.21         1.21    0.94                    1.15
+    no memory pattern                  0.99         1.04    0.98                    0.99
+    graph optimisation "extended"      1.57         1.34    2.03                    1.57
+    fixed shape                        1.01         1.03    1.08                    0.99
+
+Spinning is left off all the same: it takes the cores that other stages and programs need.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import platform
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +39,7 @@ from rtmatte.machine import usable_cores
 from rtmatte.matting.carried import HOST, Carried
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
 from rtmatte.matting.open_session import LOG_ERRORS, open_session
-from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
+from rtmatte.matting.providers import CPU, INSTALL, Device, Wish, automatic
 
 # They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -55,6 +60,14 @@ class RuntimeInfo:
 def default_threads() -> int:
     """How many threads a model gets on the CPU if nobody says: one for each usable core, at most 8."""
     return min(usable_cores(), _MOST_THREADS)
+
+
+def auto_tries_openvino() -> bool:
+    """Whether OpenVINO is among what `"auto"` tries with the installed runtime.
+
+    Raises: as `check_runtime`.
+    """
+    return any(it.device == "openvino" for it in automatic(check_runtime().distribution, platform.system()))
 
 
 def check_runtime() -> RuntimeInfo:
