@@ -17,8 +17,8 @@ places, by 0.0098 under the roundings of float16.
 
 OpenVINO's time over that of onnxruntime's own provider, two cores, taking turns through `OnnxSession` (median of the
 ratios and their middle half). A processor with AMX, benchmarks/session_settings.py: u2netp-int8 0.52 (0.50 to 0.56),
-selfie-multiclass-int8 0.64 (0.62 to 0.66), u2netp 0.94 (0.92 to 0.97). One with VNNI only, onnxruntime 1.32 beside it: 0.78,
-0.85 and 1.03.
+selfie-multiclass-int8 0.64 (0.62 to 0.66), u2netp 0.94 (0.92 to 0.97). One with VNNI only, onnxruntime 1.32 beside it:
+0.78, 0.85 and 1.03.
 
 Reference: onnxruntime's documentation, "Execution Providers".
 """
