@@ -150,8 +150,12 @@ def test_the_plan_keeps_to_the_budget() -> None:
     assert tight.budget_s == 30
     assert tight.shortened
     assert tight.runs * tight.seconds_per_run < 30
-    hopeless = make_plan(BenchSettings(rounds=3, budget_s=1), cases, [TINY])
-    assert (hopeless.budget_s, hopeless.seconds_per_run) == (1, 0.5)
+    assert tight.fitting == tight.runs == free.fitting == ample.fitting
+    tighter = make_plan(BenchSettings(rounds=3, budget_s=10), cases, [TINY])
+    assert (tighter.budget_s, tighter.seconds_per_run, tighter.fitting) == (10, 0.5, 2)
+    with pytest.raises(errors.SettingsError, match="--budget: expected 6 s at least"):
+        make_plan(BenchSettings(rounds=3, budget_s=1), cases, [TINY])
+    assert make_plan(BenchSettings(rounds=1, budget_s=6), cases, [TINY]).fitting == 1
 
 
 @pytest.mark.parametrize(
@@ -595,12 +599,35 @@ def test_the_live_run_is_measured_with_a_camera() -> None:
     assert case["size_wh"] == list(TINY)
     before, after = ["decode", "framing", "resize", "estimate"], ["smooth", "refine", "composite", "send"]
     assert list(case["stages_ms"]) == before + after
-    assert case["output"] == "null"
+    assert case["output"] == "a device that counts"
     assert case["rounds"][0]["frames"] > 0
     for name, stage in case["stages_ms"].items():
         assert stage["mean"] > 0 or name in ("decode", "resize"), "a drawn pattern, and no net"
     with pytest.raises(errors.CameraNotFoundError):
         measure(camera="no such camera")
+
+
+def test_a_camera_case_that_cannot_run_has_the_size_that_the_others_were_granted() -> None:
+    kept = measure(Loader(no_cuda), camera="pattern", devices=("cuda", "cpu"), sizes_wh=()).as_dict()
+    assert [label_of(case) for case in kept["cases"]] == ["u2netp 1280x720 cuda", "u2netp 1280x720 cpu"]
+    assert [case["status"] for case in kept["cases"]] == ["unavailable", "measured"]
+
+
+def test_the_model_looks_at_every_frame_of_a_still_clip(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "in.mp4", frame_count=1)
+    seen = []
+
+    class Watched(Someone):
+        def estimate(self, frame: Frame) -> F32:
+            seen.append(frame.index)
+            return super().estimate(frame)
+
+    def load(name: str, *, skip_still: bool = False, **_: Any) -> Someone:
+        assert not skip_still
+        return Watched(name)
+
+    result = measure(load, clip=clip, sizes_wh=())
+    assert len(seen) >= result.cases[0].rounds[0].measured.frames + WARM_UP_FRAMES
 
 
 def test_a_clip_without_sizes_is_measured_as_it_is_and_longer_than_it_lasts(tmp_path: Path) -> None:
@@ -836,6 +863,8 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_p
         (["--threads", "two"], 2, "--threads: expected whole numbers"),
         (["--batches", "2,many"], 2, "--batches: expected whole numbers"),
         (["--rounds", "0"], 2, "--rounds"),
+        (["--budget", "1"], 2, "--budget: expected"),
+        (["--camera", __file__], 3, "--camera file:"),
         (["--models", "nope"], 5, "u2netp"),
         (["nowhere.mp4"], 3, "nowhere.mp4"),
         (["--compare", "nowhere.json"], 3, "nowhere.json"),

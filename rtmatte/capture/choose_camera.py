@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def _matching(text: str, cameras: list[CameraInfo]) -> Iterator[CameraInfo]:
 def _not_found(text: str, cameras: list[CameraInfo]) -> CameraNotFoundError:
     there = ", ".join(f"{camera.name} ({camera.device})" for camera in cameras)
     hint = f"There is: {there}." if there else "There is no camera at all: plug one in, or try --camera pattern."
+    if Path(text).is_file():
+        hint = f"To play a file as a camera: --camera {shlex.quote(f'file:{text}')}."
+        return CameraNotFoundError(f"{text} is a file: expected a camera.", hint=hint)
     if "/" in text:
         state = "is there, but gives no pictures now" if Path(text).exists() else "does not exist"
         return CameraNotFoundError(f"{text} {state}: expected a camera.", hint=hint)

@@ -162,8 +162,9 @@ def _plan_line(progress: BenchProgress) -> str:
     plan = progress.plan
     rounds = plan.runs // progress.cases
     cases = f"{progress.cases} case{'s' * (progress.cases > 1)}"
+    room = "" if plan.fitting == plan.runs else f" (certain room for {plan.fitting} of {plan.runs} runs)"
     return (
         f"{cases} x {rounds} round{'s' * (rounds > 1)} x {plan.seconds_per_run:.3g} s, "
-        f"with loading and warm-up {plan.budget_s:.0f} s at most, after getting ready: a few seconds, once after an "
-        "install a minute. Ctrl-C ends it with what there is."
+        f"with loading and warm-up {plan.budget_s:.0f} s at most{room}, after getting ready: a few seconds, once after "
+        "an install a minute. Ctrl-C ends it with what there is."
     )

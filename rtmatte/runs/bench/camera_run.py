@@ -25,6 +25,7 @@ from rtmatte.runs.live.status import LiveStatus
 from rtmatte.settings import LiveSettings
 
 STAGES = ("decode", "framing", "resize", "estimate", "smooth", "refine", "composite", "send")
+_DEVICE = "a device that counts"
 COMPOSING = STAGES[:-1]
 """One thread of the live run does these in turn."""
 
@@ -74,7 +75,7 @@ def run_camera(
         on_stage=recorder.stage,
         stop=stop,
     )
-    return Used(status.size_wh, status.provider, status.output)
+    return Used(status.size_wh, status.provider, _DEVICE)
 
 
 class _Watch:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import product
 
+from rtmatte.errors import SettingsError
 from rtmatte.settings import BenchSettings
 
 GENERATED_SIZE_WH = (1280, 720)
@@ -75,13 +76,15 @@ def build_cases(settings: BenchSettings, own_size_wh: tuple[int, int] | None) ->
 class Plan:
     """How long each run is measured, how many there are, and when everything ends at the latest.
 
-    `shortened`: the runs are shorter than was asked for, to fit the budget.
+    `shortened`: the runs are shorter than was asked for, to fit the budget. `fitting`: so many of them fit into it for
+    certain.
     """
 
     runs: int
     seconds_per_run: float
     budget_s: float
     shortened: bool
+    fitting: int
 
 
 def make_plan(settings: BenchSettings, cases: list[Case], clips_wh: list[tuple[int, int]]) -> Plan:
@@ -89,13 +92,24 @@ def make_plan(settings: BenchSettings, cases: list[Case], clips_wh: list[tuple[i
 
     Without a budget, what it needs at most. With one that is too small for that, shorter runs; where even half a second
     a run is too much, the last rounds will be missing.
+
+    Raises: `SettingsError` for a budget that not even one run fits into.
     """
     runs = len(cases) * settings.rounds
-    preparation = sum(_PREPARATION_S + w * h / 1e6 * _PREPARATION_S_PER_MEGAPIXEL for w, h in clips_wh)
+    clips_s = [_PREPARATION_S + width * height / 1e6 * _PREPARATION_S_PER_MEGAPIXEL for width, height in clips_wh]
+    preparation = sum(clips_s)
     asked = settings.seconds_per_case
     needed = preparation + runs * (asked + _AROUND_A_RUN_S)
     if settings.budget_s is None or settings.budget_s >= needed:
-        return Plan(runs, asked, settings.budget_s or needed, shortened=False)
-    fitting = (settings.budget_s - preparation) / runs - _AROUND_A_RUN_S
-    seconds = min(asked, max(_SHORTEST_S, fitting))
-    return Plan(runs, seconds, settings.budget_s, shortened=seconds < asked)
+        return Plan(runs, asked, settings.budget_s or needed, shortened=False, fitting=runs)
+    shortest = min(asked, _SHORTEST_S)
+    least = min(clips_s, default=0.0) + _AROUND_A_RUN_S + shortest
+    if settings.budget_s < least:
+        raise SettingsError(
+            f"--budget: expected {math.ceil(least)} s at least, to load and measure one model once, got "
+            f"{settings.budget_s:g}."
+        )
+    left = settings.budget_s - preparation
+    seconds = min(asked, max(shortest, left / runs - _AROUND_A_RUN_S))
+    fitting = min(runs, max(1, math.floor(left / (seconds + _AROUND_A_RUN_S) + 1e-9)))
+    return Plan(runs, seconds, settings.budget_s, shortened=seconds < asked, fitting=fitting)

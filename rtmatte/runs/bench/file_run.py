@@ -67,7 +67,8 @@ def run_clip(
     recorder: Recorder,
     should_stop: Callable[[], bool],
 ) -> Used:
-    """Runs until `recorder` has enough or `should_stop()`; the result's file is written into `folder` and dropped.
+    """Runs until `recorder` has enough or `should_stop()`; the result's file is written into `folder` and dropped. The
+    model looks at every frame, however still the clip is.
 
     Raises: what `process_video` raises, but for a stop.
     """

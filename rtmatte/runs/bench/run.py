@@ -15,7 +15,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -265,6 +265,10 @@ class _Bench:
     def _result(self, found: dict[str, Any]) -> BenchResult:
         runnable = [one for one in self._results if one.status not in ("unavailable", "failed")]
         missing = sum(self._settings.rounds - len(one.rounds) for one in runnable)
+        granted_wh = next((one.used.size_wh for one in self._results if one.used is not None), None)
+        for one in self._results:
+            if one.case.size_wh is None:  # a camera grants all models the same
+                one.case = replace(one.case, size_wh=granted_wh)
         for one in runnable:
             if not one.rounds:
                 one.reason = "interrupted" if self._stop.is_set() else "no frame in the time there was"
