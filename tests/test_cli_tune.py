@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rtmatte.cli import app
+from rtmatte.errors import ProviderUnavailableError
 from rtmatte.runs import others_watch
 from rtmatte.runs.tune import tuner
 from rtmatte.runs.tune.candidates import FALLBACK
@@ -56,6 +58,14 @@ def test_the_table_tells_what_is_taken_and_why(on_paper: list[FakeMachine]) -> N
     assert any("selfie " in line and "worse matte" in line for line in lines)
     assert f"chosen: {FALLBACK} with 2 threads and own masks" in done.stdout
     assert done.stderr == "measuring, five seconds at most\n"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has this device")
+def test_a_device_that_is_not_there_is_told_before_anything_is_measured(on_paper: list[FakeMachine]) -> None:
+    done = CliRunner().invoke(app, ["tune", "--device", "coreml"])
+    assert isinstance(done.exception, ProviderUnavailableError)
+    assert "measuring" not in done.stderr
+    assert not on_paper[-1].loads
 
 
 def test_the_second_time_it_is_read_and_again_measures(on_paper: list[FakeMachine]) -> None:

@@ -221,7 +221,7 @@ def test_keys_are_told_apart_and_helped_with() -> None:
         ({"size_wh": (641, 480)}, "641x480"),
         ({"size_wh": (8, 8)}, "--size"),
         ({"when_slow": "wait"}, "--when-slow: expected one of auto, drop, propagate, got 'wait'"),
-        ({"max_cpu_percent": 0}, "--max-cpu-percent: expected 5 to 100, got 0"),
+        ({"max_cpu_percent": 0}, "--max-cpu: expected 5 to 100, got 0"),
     ],
 )
 def test_settings_out_of_range_are_told(fields: dict[str, object], says: str) -> None:
