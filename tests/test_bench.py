@@ -45,7 +45,7 @@ from rtmatte.runs.bench.plot import plot
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, Measured, Recorder
 from rtmatte.runs.bench.result import BenchResult, CaseResult, Round, impersonal
 from rtmatte.runs.bench.run import BenchProgress, run_bench
-from rtmatte.runs.bench.words import gpu_note, label_of
+from rtmatte.runs.bench.words import gpu_note, label_of, ran_on
 from rtmatte.settings import BenchSettings, Device, VideoSettings
 from rtmatte.stats import LatencyHistogram
 from tests import clips
@@ -485,6 +485,17 @@ def test_the_gpu_is_told_where_the_model_ran_on_it(monkeypatch: pytest.MonkeyPat
     assert kept["cases"][0]["gpu"] == kept["cases"][0]["rounds"][0]["gpu"] == wanted
     assert "The GPU was slowed down by heat." in kept["notes"]
     assert gpu_note(kept) == "The GPU's state was read by a test."
+
+
+@pytest.mark.parametrize("source", [{}, {"camera": "pattern"}], ids=["file", "camera"])
+def test_a_device_that_did_not_come_up_is_told(source: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = measure(**source).as_dict()["cases"]
+    assert case["missed_devices"] == []
+    monkeypatch.setattr(Someone, "provider_missed", "CUDA didn't come up: no driver", raising=False)
+    (case,) = measure(**source).as_dict()["cases"]
+    (said,) = case["missed_devices"]
+    assert said.endswith("CUDA didn't come up: no driver.")
+    assert ran_on(case).endswith(said)
 
 
 def test_stopping_gives_what_there_is_so_far() -> None:

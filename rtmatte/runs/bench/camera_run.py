@@ -75,7 +75,7 @@ def run_camera(
         on_stage=recorder.stage,
         stop=stop,
     )
-    return Used(status.size_wh, status.provider, _DEVICE)
+    return Used(status.size_wh, status.provider, _DEVICE, missed_devices=status.missed_devices)
 
 
 class _Watch:
@@ -138,16 +138,16 @@ class _TimedCamera:
 class _TimedMatter:
     def __init__(self, matter: Matter, watch: _Watch) -> None:
         self.name, self.provider = matter.name, matter.provider
-        self._matter, self._watch = matter, watch
+        self.asks, self._watch = matter, watch
 
     def estimate(self, frame: Frame) -> F32:
         begin, resized = time.monotonic(), seconds_preparing()
-        alpha = self._matter.estimate(frame)
+        alpha = self.asks.estimate(frame)
         self._watch.estimated(frame.pts, begin, seconds_preparing() - resized)
         return alpha
 
     def reset(self) -> None:
-        self._matter.reset()
+        self.asks.reset()
 
 
 class _TimedOutput(CountingCamera):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import Frame
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, missed_devices
 from rtmatte.matting.preparing import seconds_preparing
 from rtmatte.pool import PicturePool
 from rtmatte.runs.bench.cases import Case
@@ -45,13 +45,14 @@ class Load(Protocol):
 class Used:
     """What a case really ran with, as read back: `output` is the encoder or the device.
 
-    `frames_at_once`: so many the model works on at the same time.
+    `frames_at_once`: so many the model works on at the same time. `missed_devices`: as the run's report tells them.
     """
 
     size_wh: tuple[int, int]
     provider: str
     output: str
     frames_at_once: int = 1
+    missed_devices: tuple[str, ...] = ()
 
 
 class _EnoughMeasured(Exception):
@@ -100,7 +101,9 @@ def run_clip(
                 )
                 chain = MattingChain(matter, settings, pool=pool)
                 stages = clip_stages(chain, Compositor(behind), sink, pool, encoded)
-                used = Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once)
+                used = Used(
+                    frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, missed_devices(matter)
+                )
                 run_pipeline(
                     frames,
                     STAGES[0],

@@ -59,8 +59,10 @@ def bound_line(case: dict[str, Any]) -> str:
 
 
 def ran_on(case: dict[str, Any]) -> str:
-    """What a measured case really ran on: provider, precision, encoder or device; and in which state a GPU was."""
-    return "; ".join((case["provider"], case["precision"], case["output"], *_gpu_state(case["gpu"])))
+    """What a measured case really ran on: provider, precision, encoder or device; in which state a GPU was, and which
+    devices didn't come up."""
+    missed = case.get("missed_devices", ())  # older results don't have it
+    return "; ".join((case["provider"], case["precision"], case["output"], *_gpu_state(case["gpu"]), *missed))
 
 
 def _gpu_state(gpu: dict[str, Any] | None) -> list[str]:
