@@ -105,6 +105,7 @@ def result(fps: dict[str, list[float]], **others: Any) -> dict[str, Any]:
             "size_wh": [640, 360],
             "device": "cpu",
             "threads": 2,
+            "batch": None,
             "provider": "CPUExecutionProvider, 2 threads",
             "precision": "float32",
             "output": "libx264",
@@ -114,7 +115,7 @@ def result(fps: dict[str, list[float]], **others: Any) -> dict[str, Any]:
     ]
     return {
         "schema": "rtmatte-bench",
-        "schema_version": 1,
+        "schema_version": 2,
         "machine": {"processor": "one", "cores": 2, "rtmatte": "0.1"},
         "conditions": CALM,
         "notes": [],
@@ -206,10 +207,10 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     without_machine, negative, newer = (copy.deepcopy(good) for _ in range(3))
     del without_machine["machine"]
     negative["cases"][0]["rounds"][0]["fps"] = -1
-    newer["schema_version"] = 2
+    newer["schema_version"] = 3
     for content, says in (
         ("not JSON", "can't be read as JSON"),
-        ("[]", "expected schema rtmatte-bench, version 1"),
+        ("[]", "expected schema rtmatte-bench, version 2"),
         (json.dumps(newer), "version 2"),
         (json.dumps(without_machine), "not a whole result"),
         (json.dumps(negative), "isn't positive"),

@@ -146,6 +146,15 @@ def test_a_device_that_fails_on_the_first_packet_is_told(tmp_path: Path, monkeyp
         VideoFileSource(clips.plain(tmp_path / "a.mp4"), decoder="hardware")
 
 
+def test_a_device_whose_picture_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(_frame: av.VideoFrame) -> av.VideoFrame:
+        raise ValueError("no such pixel format")
+
+    monkeypatch.setattr(OPEN, lambda path, _device: FakeContainer(path, odd))
+    with pytest.raises(DecoderUnavailableError, match=r"gives what can't be read \(no such pixel format\)"):
+        VideoFileSource(clips.plain(tmp_path / "a.mp4"), decoder="hardware")
+
+
 def test_software_in_the_place_of_hardware_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OPEN, lambda path, _device: FakeContainer(path, is_hwaccel=False))
     with pytest.raises(DecoderUnavailableError, match="doesn't decode its codec"):

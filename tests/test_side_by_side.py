@@ -135,9 +135,9 @@ def test_threads_are_shared_out(threads: int, at_once: int, of_session: int, mon
     asked = []
 
     class Counted(OnnxSession):
-        def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
-            asked.append(threads)
-            super().__init__(model, device=device, threads=threads)
+        def __init__(self, model: bytes, *, device: Device, threads: int, cpu_threads: int) -> None:
+            asked.append(cpu_threads)
+            super().__init__(model, device=device, threads=threads, cpu_threads=cpu_threads)
 
     monkeypatch.setattr("rtmatte.matting.load.OnnxSession", Counted)
     beside = load_matter("selfie", device="cpu", threads=threads, side_by_side=True)

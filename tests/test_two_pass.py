@@ -86,6 +86,15 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             alphas.append(flat(0), LUMA, 0.0, cut=False)
 
 
+def test_no_room_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OutputWriteError, match=r"No usable temporary directory.*TMPDIR"):
+        RememberedMoments()
+
+
 def test_what_the_future_says_is_kept_from_the_end_to_the_beginning() -> None:
     random = np.random.default_rng(4)
     shapes = [(10, 20), (10, 20), (12, 20)]

@@ -19,7 +19,7 @@ import cv2
 from rtmatte.capture.frame_reader import FrameReader
 from rtmatte.capture.opening import choose_video, open_container
 from rtmatte.capture.packet_decoder import ffmpeg_said
-from rtmatte.errors import DecoderUnavailableError
+from rtmatte.errors import DecoderUnavailableError, RtmatteError
 from rtmatte.frame import I420
 from rtmatte.pool import PicturePool
 
@@ -119,7 +119,10 @@ def _try(device: str, path: Path, expected: _First) -> None:
         # as long as another stream has one, such as the cover picture.
         if not choose_video(container, path, []).codec_context.is_hwaccel:
             raise _Refused("doesn't decode its codec")
-        got = _first(container, path)
+        try:
+            got = _first(container, path)
+        except (ValueError, RuntimeError, RtmatteError) as error:  # a picture of a kind that nothing here can read
+            raise _Refused(f"gives what can't be read ({error})") from error
     if found := _difference(expected, got):
         raise _Refused(f"gives {found}")
 

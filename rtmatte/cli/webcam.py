@@ -126,9 +126,10 @@ class _StatusLine:
             width, height = status.size_wh
             speaking.say(f"{status.camera} ({status.camera_detail}) to {status.output}, {width}x{height}. Ctrl-C ends.")
         if status.missed_devices != self._missed:
-            self.clear()
-            speaking.say(f"note: {' '.join(status.missed_devices)}")
             self._missed = status.missed_devices
+            if self._missed:
+                self.clear()
+                speaking.say(f"note: {' '.join(self._missed)}")
         if status.chosen != self._chosen:
             self.clear()
             speaking.say(f"chosen: {status.chosen}")

@@ -44,13 +44,14 @@ def examine_devices() -> list[ExaminedDevice]:
 
 
 def require_device(device: Device) -> None:
-    """Tries a device that was asked for by its name; `auto` and `cpu` always find something to run on.
+    """Tries a device that was asked for by its name; `auto` and `cpu` always find something to run on. TensorRT isn't
+    tried, since it takes minutes over a net; whoever loads the real one is told then.
 
     Raises:
         ProviderUnavailableError: it doesn't come up; says why.
         RuntimeNotInstalledError, RuntimeConflictError, WeightsError: as `examine_devices`.
     """
-    if device not in ("auto", "cpu"):
+    if device not in ("auto", "cpu", "tensorrt"):
         _works(device, read_verified(find_model(_SMALLEST)))
 
 

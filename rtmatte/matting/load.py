@@ -17,7 +17,7 @@ from rtmatte.matting.net_spec import NetSpec, read_net_spec
 from rtmatte.matting.providers import Device
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.rvm import Rvm
-from rtmatte.matting.session import OnnxSession, auto_tries_openvino, default_threads
+from rtmatte.matting.session import OnnxSession, default_threads
 from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.matting.still import SkipsStill
 from rtmatte.matting.subject_box import SubjectBox
@@ -79,13 +79,9 @@ def load_matter(
     apart = net.family == "image" and focus == "whole"  # frames can be answered without each other
     if not side_by_side or not apart or batch not in (None, 1) or device not in ("auto", "cpu"):
         at_once = 1
-    # Twins share the session's threads, of which each caller is one. OpenVINO works on one frame with all of them.
-    twins_threads = all_threads - at_once + 1
-    expects_openvino = at_once > 1 and device == "auto" and auto_tries_openvino()
-    session = OnnxSession(data, device=device, threads=all_threads if expects_openvino else twins_threads)
+    # Twins share the session's threads, of which each caller is one. Other providers give all of them to one frame.
+    session = OnnxSession(data, device=device, threads=all_threads, cpu_threads=all_threads - at_once + 1)
     if at_once > 1 and session.on_cpu:
-        if expects_openvino:
-            session = OnnxSession(data, device="cpu", threads=twins_threads)
         twins = [session, *(session.twin() for _ in range(at_once - 1))]
         each = (matter_for(net, one, name=label, sample_aspect_ratio=sample_aspect_ratio) for one in twins)
         matters = [Mirrored(one) if both_ways else one for one in each]

@@ -47,6 +47,10 @@ class _NotBuiltInError(_NoProviderError):
     """This onnxruntime hasn't got it at all."""
 
 
+class _TooLittleError(_NoProviderError):
+    """It came up, and takes too few of this model's operations: nothing that a user could mend."""
+
+
 def open_session(wish: Wish, device: Device) -> Opened:
     """A session on that device; with `auto` on the first that comes up.
 
@@ -73,7 +77,7 @@ def open_session(wish: Wish, device: Device) -> Opened:
             return replace(_on(provider, wish, least_share=_LEAST_SHARE), missed="; ".join(missed))
         except _NoProviderError as error:
             reasons.append(str(error))
-            if not isinstance(error, _NotBuiltInError):
+            if not isinstance(error, (_NotBuiltInError, _TooLittleError)):
                 missed.append(str(error))
     return Opened(_on_cpu(wish), None, "; ".join(reasons), "; ".join(missed))
 
@@ -90,7 +94,7 @@ def session_options(runtime: Any, threads: int, *, log: int = LOG_ERRORS) -> Any
 
 def _on_cpu(wish: Wish) -> Any:
     try:
-        return wish.runtime.InferenceSession(wish.model, session_options(wish.runtime, wish.threads), [CPU])
+        return wish.runtime.InferenceSession(wish.model, session_options(wish.runtime, wish.cpu_threads), [CPU])
     except Exception as error:  # the runtime's own exceptions have no public base class
         raise WeightsError(
             f"onnxruntime {wish.runtime.__version__} can't load the model: {error}", hint=f"Update it: {INSTALL}."
@@ -102,7 +106,8 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
 
     Raises:
         _NotBuiltInError: it isn't in this build.
-        _NoProviderError: it doesn't come up, or takes too few of the model's operations.
+        _TooLittleError: it takes too few of the model's operations.
+        _NoProviderError: it doesn't come up.
     """
     what = f"{wish.distribution} {wish.runtime.__version__}"
     if provider.name not in wish.runtime.get_available_providers():
@@ -128,7 +133,7 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
     if taken is not None and taken[0] < taken[1]:
         reason += f" and takes {taken[0]} of the model's {taken[1]} operations"
         if not taken[0] or taken[0] < least_share * taken[1]:
-            raise _NoProviderError(reason)
+            raise _TooLittleError(reason)
     return Opened(session, provider, reason, again=lambda sizes: _new_session(provider, wish, sizes))
 
 

@@ -50,12 +50,16 @@ _X86 = "an x86 processor on Linux or Windows"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to run: the model's bytes, threads for the processor's part, and the runtime that is installed."""
+    """What is to run: the model's bytes, threads for the processor's part, and the runtime that is installed.
+
+    `cpu_threads`: how many there are if it all runs on onnxruntime's own provider for processors.
+    """
 
     runtime: Any
     distribution: str
     model: bytes
     threads: int
+    cpu_threads: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class Rvm:
             for channel in range(3):
                 plane = self._binding.inputs["src"][0, channel]
                 normalise(self._picture_rgb[:, :, channel], _BYTES_TO_UNIT, channel, plane)
+        self._has_run = False
         self._session.run(self._binding)
         self._has_run = True
         alpha = self._binding.output[0, 0]

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import platform
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from rtmatte.machine import usable_cores
 from rtmatte.matting.carried import HOST, Carried
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
 from rtmatte.matting.open_session import LOG_ERRORS, open_session
-from rtmatte.matting.providers import CPU, INSTALL, Device, Wish, automatic
+from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
 
 # They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -60,14 +59,6 @@ class RuntimeInfo:
 def default_threads() -> int:
     """How many threads a model gets on the CPU if nobody says: one for each usable core, at most 8."""
     return min(usable_cores(), _MOST_THREADS)
-
-
-def auto_tries_openvino() -> bool:
-    """Whether OpenVINO is among what `"auto"` tries with the installed runtime.
-
-    Raises: as `check_runtime`.
-    """
-    return any(it.device == "openvino" for it in automatic(check_runtime().distribution, platform.system()))
 
 
 def check_runtime() -> RuntimeInfo:
@@ -157,8 +148,11 @@ class OnnxSession:
     few_shapes: bool
     provider_missed: str
 
-    def __init__(self, model: bytes, *, device: Device = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, model: bytes, *, device: Device = "auto", threads: int | None = None, cpu_threads: int | None = None
+    ) -> None:
         """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
+        `cpu_threads` takes its place if onnxruntime's own provider for processors is what runs the model.
 
         `"auto"` takes what suits the system and really comes up, else the CPU (see providers.py).
 
@@ -174,12 +168,14 @@ class OnnxSession:
             raise SettingsError(f"expected at least one thread, got {threads}")
         distribution, runtime = _import_runtime()
         threads = threads or default_threads()
-        opened = open_session(Wish(runtime, distribution, model, threads), device)
+        cpu_threads = cpu_threads or threads
+        opened = open_session(Wish(runtime, distribution, model, threads, cpu_threads), device)
         self._session = opened.session
         self._reason, self.provider_missed = opened.reason, opened.missed
         used = self._session.get_providers()[0]
         self.on_cpu = used == CPU
         self.on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")
+        threads = cpu_threads if self.on_cpu else threads
         self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if self.on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}
         self._outputs = {port.name: port.type for port in self._session.get_outputs()}

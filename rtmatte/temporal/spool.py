@@ -18,6 +18,7 @@ class Spool:
     """
 
     def __init__(self, parts: int) -> None:
+        """Raises: `OutputWriteError` if there is no room for temporary files."""
         self._bounds = Struct(f"={parts + 1}q")
         """In the index: where a record begins and each of its parts ends."""
         self._file, self._index = _unnamed_file(), _unnamed_file()
@@ -33,10 +34,7 @@ class Spool:
             _write(self._file, self._end, b"".join(parts))
             _write(self._index, self._count * self._bounds.size, self._bounds.pack(*bounds))
         except OSError as error:
-            raise OutputWriteError(
-                f"The mattes of the first pass can't be kept in {tempfile.gettempdir()}: {error}.",
-                hint="Make room there, or set TMPDIR to a folder with more.",
-            ) from error
+            raise _cannot_keep(f"in {tempfile.gettempdir()}", error) from error
         self._count, self._end = self._count + 1, bounds[-1]
 
     def __getitem__(self, index: int) -> Sequence[bytes]:
@@ -54,8 +52,18 @@ class Spool:
 
 
 def _unnamed_file() -> FileIO:
-    # Without a buffer, since what is left in one on a full disk would fail anywhere later.
-    return tempfile.TemporaryFile(prefix="rtmatte-", buffering=0)
+    try:
+        # Without a buffer, since what is left in one on a full disk would fail anywhere later.
+        return tempfile.TemporaryFile(prefix="rtmatte-", buffering=0)
+    except OSError as error:  # no such folder either, so that its name can't be told
+        raise _cannot_keep("in a temporary file", error) from error
+
+
+def _cannot_keep(where: str, error: OSError) -> OutputWriteError:
+    return OutputWriteError(
+        f"The mattes of the first pass can't be kept {where}: {error}.",
+        hint="Make room there, or set TMPDIR to a folder with more.",
+    )
 
 
 def _write(file: FileIO, place: int, content: bytes) -> None:

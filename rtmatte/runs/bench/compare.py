@@ -12,6 +12,7 @@ from typing import Any
 from rtmatte.errors import InputNotFoundError, UnreadableInputError
 from rtmatte.runs.bench.conditions import warnings_of
 from rtmatte.runs.bench.noise import Ratio, unpaired_ratio
+from rtmatte.runs.bench.result import SCHEMA, SCHEMA_VERSION
 from rtmatte.runs.bench.words import label_of
 
 _RAN_ON = ("provider", "precision", "output")
@@ -59,9 +60,9 @@ def read_result(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UnreadableInputError(f"{path} can't be read as JSON: {error}.") from error
     found = (result.get("schema"), result.get("schema_version")) if isinstance(result, dict) else (None, None)
-    if found != ("rtmatte-bench", 1):
+    if found != (SCHEMA, SCHEMA_VERSION):
         raise UnreadableInputError(
-            f"{path}: expected schema rtmatte-bench, version 1, got {found[0]}, version {found[1]}.",
+            f"{path}: expected schema {SCHEMA}, version {SCHEMA_VERSION}, got {found[0]}, version {found[1]}.",
             hint="Measure again with this version of rtmatte.",
         )
     try:

@@ -101,9 +101,6 @@ def run_clip(
                 )
                 chain = MattingChain(matter, settings, pool=pool)
                 stages = clip_stages(chain, Compositor(behind), sink, pool, encoded)
-                used = Used(
-                    frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, missed_devices(matter)
-                )
                 run_pipeline(
                     frames,
                     STAGES[0],
@@ -113,7 +110,8 @@ def run_clip(
                 )
         except _EnoughMeasured:
             pass
-    return used
+    # Read afterwards: whether a net can take batches turns out with its first frames.
+    return Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, missed_devices(matter))
 
 
 def _timed(stage: Stage, recorder: Recorder) -> Stage:

@@ -17,7 +17,7 @@ from rtmatte.runs.bench.noise import Ratio, paired_ratio
 from rtmatte.runs.bench.recorder import WARM_UP_FRAMES, WARM_UP_S, Measured
 from rtmatte.stats import LatencyHistogram
 
-SCHEMA, SCHEMA_VERSION = "rtmatte-bench", 1
+SCHEMA, SCHEMA_VERSION = "rtmatte-bench", 2
 _PERCENTILES = (50, 95, 99)
 _CAMERA_BOUND_SHARE = 0.9
 

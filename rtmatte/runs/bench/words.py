@@ -14,7 +14,7 @@ _SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a came
 def label_of(case: dict[str, Any]) -> str:
     """Such as `u2netp 1280x720 cpu, 2 threads, batch 4`: what makes a case the same one in two results."""
     size_wh, threads = case["size_wh"], case["threads"]
-    batch = case.get("batch")  # older results don't have it
+    batch = case["batch"]
     size = "as granted" if size_wh is None else f"{size_wh[0]}x{size_wh[1]}"
     return (
         f"{case['model']} {size} {case['device']}"
@@ -61,8 +61,8 @@ def bound_line(case: dict[str, Any]) -> str:
 def ran_on(case: dict[str, Any]) -> str:
     """What a measured case really ran on: provider, precision, encoder or device; in which state a GPU was, and which
     devices didn't come up."""
-    missed = case.get("missed_devices", ())  # older results don't have it
-    return "; ".join((case["provider"], case["precision"], case["output"], *_gpu_state(case["gpu"]), *missed))
+    told = (*_gpu_state(case["gpu"]), *case["missed_devices"])
+    return "; ".join((case["provider"], case["precision"], case["output"], *told))
 
 
 def _gpu_state(gpu: dict[str, Any] | None) -> list[str]:
@@ -76,7 +76,7 @@ def _gpu_state(gpu: dict[str, Any] | None) -> list[str]:
 
 def memory(case: dict[str, Any]) -> str:
     """`544 MiB (+120)`: of the process at most, and over what was before; a dash for what can't be read."""
-    added = case.get("added_bytes")  # older results don't have it
+    added = case["added_bytes"]
     return mebibytes(case["peak_bytes"]) + ("" if added is None else f" (+{added / _MIB:.0f})")
 
 
