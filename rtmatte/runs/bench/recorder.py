@@ -19,9 +19,8 @@ class Measured:
 
     `latency` is from a frame's beginning (its decoding, or its capture) to its having left, waiting included; `stages`,
     in order, the time that each stage worked for a frame, "estimate" without the making of the net's picture, which is
-    "resize": of what began after the warm-up, or where a model is so slow
-    that nothing did, of what ended after it. `first_frame_s` is from before the model was loaded to the first frame
-    out. `cpu_percent` is of all cores together.
+    "resize": of what began after the warm-up, or where a model is so slow that nothing did, of what ended after it.
+    `first_frame_s` is from before the model was loaded to the first frame out. `cpu_percent` is of all cores together.
     """
 
     frames: int

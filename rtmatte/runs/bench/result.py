@@ -29,9 +29,12 @@ Status: TypeAlias = Literal["measured", "unavailable", "failed", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of a case. Memory in bytes: resident in the process before the model was loaded and at most since;
-    None where it can't be read. `others_share` of the processor was used by other programs,
-    0 to 1. `gpu` None: the model didn't run on an NVIDIA GPU, or nothing asks it here."""
+    """One run of a case.
+
+    Memory in bytes: resident in the process before the model was loaded and at most since; None where it can't be read.
+    `others_share` of the processor was used by other programs, 0 to 1. `gpu` None: the model didn't run on an NVIDIA
+    GPU, or nothing asks it here.
+    """
 
     measured: Measured
     before_bytes: int | None
