@@ -135,8 +135,8 @@ class CarriedMasks:
     def close(self) -> None:
         self._closing = True
         question = self._questions.close()
-        usual_s = 2 * self.times.percentile_ms(99) / 1e3  # a model that takes seconds doesn't hang
-        self._thread.join(max(_JOIN_TIMEOUT_S, usual_s))  # a model that hangs in foreign code is left to the process's end
+        # A model that takes seconds doesn't hang; one that hangs in foreign code is left to the process's end.
+        self._thread.join(max(_JOIN_TIMEOUT_S, 2 * self.times.percentile_ms(99) / 1e3))
         answer = self._answers.close()
         for unread in (question, answer):
             if unread is not None:
