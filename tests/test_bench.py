@@ -489,10 +489,10 @@ def test_the_gpu_is_told_where_the_model_ran_on_it(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("source", [{}, {"camera": "pattern"}], ids=["file", "camera"])
 def test_a_device_that_did_not_come_up_is_told(source: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     (case,) = measure(**source).as_dict()["cases"]
-    assert case["missed_devices"] == []
+    assert case["device_notices"] == []
     monkeypatch.setattr(Someone, "provider_missed", "CUDA didn't come up: no driver", raising=False)
     (case,) = measure(**source).as_dict()["cases"]
-    (said,) = case["missed_devices"]
+    (said,) = case["device_notices"]
     assert said.endswith("CUDA didn't come up: no driver.")
     assert ran_on(case).endswith(said)
 

@@ -253,6 +253,25 @@ def test_a_stop_is_quick_even_with_a_model_that_hangs() -> None:
         released.set()
 
 
+@pytest.mark.parametrize("when_slow", ["drop", "propagate"])
+def test_the_end_waits_for_a_model_that_is_slow_but_works(when_slow: str) -> None:
+    """A process that exits while its threads are in the runtime crashes there."""
+    begun: list[int] = []
+
+    def slow(frame: Frame) -> F32:
+        begun.append(frame.index)
+        time.sleep(1.2)
+        return nobody(frame)
+
+    with live(lambda: FunctionMatter(slow), when_slow=when_slow) as run:
+        run.script().frames(100_000)
+        run.wait(lambda: len(begun) == 2)
+        run.stop.set()
+        run.wait(lambda: run.result is not None)
+        names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"rtmatte-compose", "rtmatte-estimate"}
+
+
 def test_the_end_of_the_camera_is_the_end_of_the_run() -> None:
     with live(lambda: FunctionMatter(upper_half), camera_rate=None) as run:
         camera = run.script()

@@ -16,7 +16,7 @@ from rtmatte import process_video, settings
 from rtmatte.errors import ProviderUnavailableError
 from rtmatte.matting import devices, open_session, providers, session
 from rtmatte.matting.load import load_matter
-from rtmatte.matting.matter import missed_devices, why_there
+from rtmatte.matting.matter import device_notices, why_there
 from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.session import OnnxSession, check_runtime
@@ -173,7 +173,7 @@ def test_a_device_that_did_not_come_up_is_told_whatever_stands_around_the_net(
     install("onnxruntime-gpu", CUDA, broken="error 100: no such device")
     matter = load_matter("selfie", **options)
     assert "error 100: no such device" in why_there(matter)
-    (notice,) = missed_devices(matter)
+    (notice,) = device_notices(matter)
     assert notice.startswith(f"Runs on {CPU}")
     assert notice.endswith("CUDA didn't come up in onnxruntime-gpu 9.9: error 100: no such device.")
 
@@ -183,7 +183,7 @@ def test_nothing_is_missed_where_nothing_was_to_be_had(install: Install, device:
     install("onnxruntime")
     matter = load_matter("selfie", device=device)
     assert why_there(matter)
-    assert missed_devices(matter) == ()
+    assert device_notices(matter) == ()
 
 
 def test_every_run_tells_what_did_not_come_up(install: Install, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ Batch = Annotated[
 FocusOption = Annotated[
     FocusName,
     typer.Option(
-        "--focus", help="What the model sees: all, or people near, if far from the camera; fast: that at half the work."
+        "--focus", help="What the model sees: all, or people near, if far from the camera; fast: with half the pixels."
     ),
 ]
 SkipStill = Annotated[

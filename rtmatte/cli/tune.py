@@ -39,6 +39,7 @@ def tune(
     Measured once, in five seconds at most, on drawn frames with the run's own stages; kept for this machine and
     version.
     """
+    from rtmatte.matting.devices import require_device
     from rtmatte.runs.tune.tuner import tune as run_tune
 
     settings = options.settings(LiveSettings, locals(), size_wh=options.size_wh(size))
@@ -48,6 +49,7 @@ def tune(
         if not quiet:
             speaking.say("measuring, five seconds at most")
 
+    require_device(settings.device)  # before a minute is spent on compiling
     found = run_tune(settings, settings.size_wh, again=again, everything=True, before_measuring=before_measuring)
     if json:
         speaking.print_json(found.as_dict())

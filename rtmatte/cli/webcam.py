@@ -125,8 +125,8 @@ class _StatusLine:
         if not self._told:
             width, height = status.size_wh
             speaking.say(f"{status.camera} ({status.camera_detail}) to {status.output}, {width}x{height}. Ctrl-C ends.")
-        if status.missed_devices != self._missed:
-            self._missed = status.missed_devices
+        if status.device_notices != self._missed:
+            self._missed = status.device_notices
             if self._missed:
                 self.clear()
                 speaking.say(f"note: {' '.join(self._missed)}")

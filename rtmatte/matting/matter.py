@@ -44,8 +44,8 @@ def why_there(matter: Matter) -> str:
     return str(getattr(innermost(matter), "provider_reason", ""))
 
 
-def missed_devices(matter: Matter) -> tuple[str, ...]:
-    """What a user should hear of devices that didn't come up, as `OnnxSession.provider_missed`: one notice, or none."""
+def device_notices(matter: Matter) -> tuple[str, ...]:
+    """That a device which should have come up didn't, as `OnnxSession.provider_missed`: one notice, or none."""
     missed = getattr(innermost(matter), "provider_missed", "")
     return (f"Runs on {matter.provider}: {missed}.",) if missed else ()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import OutputExistsError
-from rtmatte.matting.matter import Matter, missed_devices, why_there
+from rtmatte.matting.matter import Matter, device_notices, why_there
 from rtmatte.pool import PicturePool
 from rtmatte.runs.clicked import find_subject
 from rtmatte.runs.clip_parts import background_name, clip_background, load_clip_matter, open_sink
@@ -106,7 +106,7 @@ def _run_as_one(
         provider_reason=why_there(matter),
         background=background_name(settings, behind),
         times=times,
-        notices=[*clip.notices, *sink.notices, *missed_devices(matter), *batch_notices(matter, settings.batch)],
+        notices=[*clip.notices, *sink.notices, *device_notices(matter), *batch_notices(matter, settings.batch)],
     )
 
 

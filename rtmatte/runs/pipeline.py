@@ -82,15 +82,18 @@ class _Worker:
         return busy_since is not None and time.monotonic() - busy_since > seconds * items
 
     def timed(self, produce: Callable[[], Any], items: int = 1) -> Any:
-        """Calls `produce` as this stage's work on so many items: timed, and visible to the watch."""
+        """Calls `produce` as this stage's work on so many items: timed, and visible to the watch. Finding that there is
+        no more isn't work on an item."""
         begun = time.monotonic()
         self._items, self.busy_since = items, begun
         try:
-            return produce()
+            produced = produce()
         finally:
             self.busy_since = None
+        if produced is not _END:
             for _ in range(items):
                 self.times.add((time.monotonic() - begun) / items)
+        return produced
 
 
 def _run_source(source: Iterable[Any], output: Channel[Any], worker: _Worker) -> None:

@@ -23,7 +23,7 @@ from rtmatte.composite.background import Background
 from rtmatte.errors import ModelOutputError, UnreadableInputError
 from rtmatte.frame import F32, I420, U8, Frame, Picture
 from rtmatte.matting.load_for_stills import load_for_stills
-from rtmatte.matting.matter import Matter, Prompted, missed_devices, why_there
+from rtmatte.matting.matter import Matter, Prompted, device_notices, why_there
 from rtmatte.output.image import Pixels, check_target, write_image
 from rtmatte.refine.choose import make_refiner
 from rtmatte.refine.closed_form import foreground_multi_level
@@ -117,7 +117,7 @@ def process_image(
         time.perf_counter() - started,
         matter.provider,
         why_there(matter),
-        (*still.notices, *missed_devices(matter), *notices),
+        (*still.notices, *device_notices(matter), *notices),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.composite.compositor import Compositor
 from rtmatte.frame import Frame
-from rtmatte.matting.matter import Matter, missed_devices
+from rtmatte.matting.matter import Matter, device_notices
 from rtmatte.matting.preparing import seconds_preparing
 from rtmatte.pool import PicturePool
 from rtmatte.runs.bench.cases import Case
@@ -45,14 +45,14 @@ class Load(Protocol):
 class Used:
     """What a case really ran with, as read back: `output` is the encoder or the device.
 
-    `frames_at_once`: so many the model works on at the same time. `missed_devices`: as the run's report tells them.
+    `frames_at_once`: so many the model works on at the same time. `device_notices`: as the run's report tells them.
     """
 
     size_wh: tuple[int, int]
     provider: str
     output: str
     frames_at_once: int = 1
-    missed_devices: tuple[str, ...] = ()
+    device_notices: tuple[str, ...] = ()
 
 
 class _EnoughMeasured(Exception):
@@ -111,7 +111,7 @@ def run_clip(
         except _EnoughMeasured:
             pass
     # Read afterwards: whether a net can take batches turns out with its first frames.
-    return Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, missed_devices(matter))
+    return Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, device_notices(matter))
 
 
 def _timed(stage: Stage, recorder: Recorder) -> Stage:

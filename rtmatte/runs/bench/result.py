@@ -142,7 +142,7 @@ class CaseResult:
             "status": self.status,
             "reason": impersonal(self.reason),
             "provider": self.used.provider if self.used else None,
-            "missed_devices": list(self.used.missed_devices) if self.used else [],
+            "device_notices": list(self.used.device_notices) if self.used else [],
             "precision": self.precision if self.used else None,
             "output": impersonal(self.used.output) if self.used else None,
             "rounds": [_round_dict(one) for one in self.rounds],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rtmatte.runs.bench.cases import Case
 from rtmatte.runs.bench.gpu.state import runs_on_it
 
 _MIB = 2**20
@@ -13,14 +14,10 @@ _SOURCES = {"generated": "a generated clip", "file": "a file", "camera": "a came
 
 def label_of(case: dict[str, Any]) -> str:
     """Such as `u2netp 1280x720 cpu, 2 threads, batch 4`: what makes a case the same one in two results."""
-    size_wh, threads = case["size_wh"], case["threads"]
-    batch = case["batch"]
-    size = "as granted" if size_wh is None else f"{size_wh[0]}x{size_wh[1]}"
-    return (
-        f"{case['model']} {size} {case['device']}"
-        + ("" if threads is None else f", {threads} thread{'s' * (threads > 1)}")
-        + ("" if batch is None else f", batch {batch}")
-    )
+    size_wh = case["size_wh"]
+    return Case(
+        case["model"], None if size_wh is None else tuple(size_wh), case["device"], case["threads"], case["batch"]
+    ).label
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -61,7 +58,7 @@ def bound_line(case: dict[str, Any]) -> str:
 def ran_on(case: dict[str, Any]) -> str:
     """What a measured case really ran on: provider, precision, encoder or device; in which state a GPU was, and which
     devices didn't come up."""
-    told = (*_gpu_state(case["gpu"]), *case["missed_devices"])
+    told = (*_gpu_state(case["gpu"]), *case["device_notices"])
     return "; ".join((case["provider"], case["precision"], case["output"], *told))
 
 

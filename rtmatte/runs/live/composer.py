@@ -16,14 +16,14 @@ from rtmatte.capture.camera import Camera
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import ModelError
 from rtmatte.frame import I420, ColorTags, Frame
-from rtmatte.matting.matter import Matter, missed_devices
+from rtmatte.matting.matter import Matter, device_notices
 from rtmatte.pool import PicturePool
 from rtmatte.runs.live.actions import Action
 from rtmatte.runs.live.cpu_cap import CpuCap
 from rtmatte.runs.live.framing import Framing
 from rtmatte.runs.live.guard import Guard
 from rtmatte.runs.live.mask_policy import MaskPolicy
-from rtmatte.runs.live.masks import CarriedMasks, Masks, OwnMasks
+from rtmatte.runs.live.masks import CarriedMasks, Masks, OwnMasks, patience_s
 from rtmatte.runs.live.presence import Presence
 from rtmatte.runs.live.scenery import Scenery
 from rtmatte.runs.live.sender import Composite, Sender, ToSend, Withheld
@@ -41,8 +41,7 @@ _GAP_S = 0.5
 """After so long without a frame the past is forgotten."""
 _FAULTS_BEFORE_RELOAD = 3
 _RELOAD_AFTER_S = (0.5, 1.0, 2.0, 5.0)
-_JOIN_TIMEOUT_S, _LOADING_TIMEOUT_S = 0.6, 3.0
-"""Loading, unlike running, comes to an end; a process that exits meanwhile crashes in the runtime."""
+_JOIN_TIMEOUT_S = 0.6
 
 
 class Composer:
@@ -72,7 +71,7 @@ class Composer:
         self.fault = ""
         self.fault_trace = ""
         self.model = self.provider = ""
-        self.missed_devices: tuple[str, ...] = ()
+        self.device_notices: tuple[str, ...] = ()
         self.paused = False
         self.split = False
         self.ended = False
@@ -110,9 +109,8 @@ class Composer:
     def close(self) -> None:
         """Ends the thread; a model that hangs in foreign code is left to the process's end. May be called twice."""
         self._closing.set()
-        # A frame that takes seconds isn't a hang; a process that exits meanwhile crashes in the runtime, too.
-        usual_s = 2 * self.busy.percentile_ms(99) / 1e3
-        self._thread.join(_LOADING_TIMEOUT_S if self._chain is None else max(_JOIN_TIMEOUT_S, usual_s))
+        at_work = [self.busy] if self.masks is None else [self.busy, self.masks.times]
+        self._thread.join(_JOIN_TIMEOUT_S + max(map(patience_s, at_work)))
 
     def _run(self) -> None:
         try:
@@ -127,7 +125,7 @@ class Composer:
 
     def _begin(self, matter: Matter) -> None:
         self._matter, self.model, self.provider = matter, matter.name, matter.provider
-        self.missed_devices = missed_devices(matter)
+        self.device_notices = device_notices(matter)
         self._chain = MattingChain(matter, self._settings)
         self._use_masks()
 

@@ -24,6 +24,14 @@ from rtmatte.temporal.carry import MaskPropagator
 _OLDEST_MASK_S = 1.0
 """A mask is carried so far and no farther; a model that needs longer for one frame gets four of its own intervals."""
 _JOIN_TIMEOUT_S = 0.5
+_FIRST_S = 3.0
+"""Loading and a first frame may take so long."""
+
+
+def patience_s(times: RecentLatency) -> float:
+    """How long to wait for a model at work before it counts as hanging, when everything ends: it is in the runtime, in
+    which a process that exits meanwhile crashes. `times`: what frames took lately."""
+    return 2 * times.percentile_ms(99) / 1e3 if times.count else _FIRST_S
 
 
 class Masks(Protocol):
@@ -135,8 +143,8 @@ class CarriedMasks:
     def close(self) -> None:
         self._closing = True
         question = self._questions.close()
-        # A model that takes seconds doesn't hang; one that hangs in foreign code is left to the process's end.
-        self._thread.join(max(_JOIN_TIMEOUT_S, 2 * self.times.percentile_ms(99) / 1e3))
+        # One that hangs is left to the process's end.
+        self._thread.join(_JOIN_TIMEOUT_S + patience_s(self.times))
         answer = self._answers.close()
         for unread in (question, answer):
             if unread is not None:

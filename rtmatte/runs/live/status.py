@@ -21,7 +21,7 @@ class LiveStatus:
     "carried" (by optical flow in between). `frame_rate_captured` and `frame_rate_sent` are measured since the status
     before, `latency_ms_*` over the last seconds from capture to the device's having it, `overhead_ms_p95` without the
     model. `dropped` were replaced by newer frames before anybody took them, `replaced` after compositing. `cards`
-    counts safe frames. `missed_devices`: a sentence on devices that didn't come up, or none. `chosen` says what this
+    counts safe frames. `device_notices`: a sentence on devices that didn't come up, or none. `chosen` says what this
     machine was found fit for, "" until then or if nothing was to choose.
     `fault` is the last one's text. `readers`: whether a program reads the virtual camera, as far as the system tells.
     `memory_bytes` is None where the system doesn't tell.
@@ -38,7 +38,7 @@ class LiveStatus:
     background: str
     model: str
     provider: str
-    missed_devices: tuple[str, ...]
+    device_notices: tuple[str, ...]
     chosen: str
     masks: str
     watched: bool
@@ -108,7 +108,7 @@ class StatusReader:
             background=composer.background_name,
             model=composer.model,
             provider=composer.provider,
-            missed_devices=composer.missed_devices,
+            device_notices=composer.device_notices,
             chosen=self._chosen(),
             masks="carried" if composer.policy.carries else "own",
             watched=sender.watched,

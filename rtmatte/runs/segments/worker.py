@@ -27,7 +27,7 @@ from rtmatte.composite.compositor import Compositor
 from rtmatte.composite.video_background import VideoBackground
 from rtmatte.errors import JobDiedError, NoFramesError
 from rtmatte.frame import U8, Frame
-from rtmatte.matting.matter import Matter, missed_devices, why_there
+from rtmatte.matting.matter import Matter, device_notices, why_there
 from rtmatte.output.packets import PacketWriter
 from rtmatte.output.sink import Sink
 from rtmatte.pool import PicturePool
@@ -218,7 +218,7 @@ def _do(task: Task, tell: Callable[[Message], None]) -> Done | Unfit:
         damaged=clip.damaged,
         first_error_text=clip.first_error_text,
         truncated=clip.truncated,
-        notices=[*clip.notices, *missed_devices(matter), *batch_notices(matter, settings.batch)],
+        notices=[*clip.notices, *device_notices(matter), *batch_notices(matter, settings.batch)],
         model=matter.name,
         provider=matter.provider,
         provider_reason=why_there(matter),

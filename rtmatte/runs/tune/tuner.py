@@ -16,7 +16,6 @@ from typing import Any
 
 from rtmatte.errors import RtmatteError
 from rtmatte.machine import usable_cores
-from rtmatte.matting.load import load_matter
 from rtmatte.matting.session import check_runtime, default_threads
 from rtmatte.runs.bench.gpu.find import find_gpu
 from rtmatte.runs.bench.machine import describe_machine
@@ -98,9 +97,6 @@ def tune(
     if rows is None and len(options) == 1 and not everything:
         rows = [Row(candidate=options[0], reason=ONLY_ONE)]
     if rows is None:
-        if prober is None and settings.device not in ("auto", "cpu"):
-            # Is the device there? Before a minute is spent on compiling.
-            load_matter(options[0].model, model_spec=settings.model_spec, device=settings.device)
         before_measuring()
         if prober is None:
             compile_stages(settings)
