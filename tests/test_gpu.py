@@ -170,7 +170,7 @@ def test_what_a_net_remembers_stays_on_the_gpu(photograph: Frame) -> None:
         picture = np.ascontiguousarray(np.roll(photograph.picture, 20 * number, axis=1))
         frame = Frame(picture, number, Fraction(1, 25), number)
         np.testing.assert_allclose(there.estimate(frame), here.estimate(frame), atol=1e-5)
-    assert {value.device_name() for value in there._carried._values.values()} == {"cuda"}
+    assert {value.device_name() for value in there._states._values.values()} == {"cuda"}
     assert "without" not in there.provider_reason
     np.testing.assert_allclose(there.foreground_rgb, here.foreground_rgb, atol=1e-5)
 

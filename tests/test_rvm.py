@@ -53,7 +53,7 @@ def test_reset_and_another_size_forget() -> None:
 def test_state_goes_round_without_a_copy_and_nothing_is_allocated() -> None:
     matter = Rvm(session())
     bound = Watched(session()._session.io_binding())
-    matter._carried._bound = bound
+    matter._states._bound = bound
     address = matter.estimate(grey(255)).ctypes.data
     for _ in range(5):
         written = [bound.written[f"{name}o"] for name in ("r1", "r2", "r3", "r4")]

@@ -10,7 +10,7 @@ The processor's own provider gains nothing by it (0.96 to 1.08 times as long for
 session_settings.py); OpenVINO ran selfie-multiclass-int8 in 15.6 instead of 18.7 ms (medians of 12 rounds).
 
 Models with more inputs than the picture are left alone: what remembers changes its arrays from run to run (see
-carried.py).
+states.py).
 
 Reference: onnxruntime's documentation, "CUDA Execution Provider", "Using CUDA Graphs"; `OrtValue.update_inplace`.
 """

@@ -62,14 +62,14 @@ class Rvm:
         self._picture_rgb: U8 = np.empty((0, 0, 3), np.uint8)
         self._alpha: F32 = np.empty((0, 0), np.float32)
         # States of one zero each, which the network spreads to their size: no past yet.
-        self._carried = session.carry(_STATES, (1, 1, 1, 1), ["fgr"])
-        self._binding = Binding({}, {}, self._carried)
+        self._states = session.states(_STATES, (1, 1, 1, 1), ["fgr"])
+        self._binding = Binding({}, {}, self._states)
         self._has_run = False
 
     @property
     def provider_reason(self) -> str:
         """The session's, and what came of the states."""
-        note = self._carried.note
+        note = self._states.note
         return f"{self._session.provider_reason}; {note}" if note else self._session.provider_reason
 
     @property
@@ -82,7 +82,7 @@ class Rvm:
         """The last frame's own foreground colours: (3, h, w) float32 in [0, 1], RGB; fetched from the device."""
         if not self._has_run:
             return np.empty((3, 0, 0), np.float32)
-        return np.asarray(self._carried.fetch("fgr")[0], np.float32)
+        return np.asarray(self._states.fetch("fgr")[0], np.float32)
 
     def estimate(self, frame: Frame) -> F32:
         """Alpha of the frame, (h, w) float32 in [0, 1], at the frame's displayed size or `long_side`.
@@ -116,7 +116,7 @@ class Rvm:
 
     def reset(self) -> None:
         """Forgets the frames before: a scene cut, another size, a gap."""
-        self._carried.forget()
+        self._states.forget()
         self._has_run = False
 
     def _shape_hw(self, size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -128,4 +128,4 @@ class Rvm:
         ratio = np.array([min(1.0, _BACKBONE_SIDE / max(shape_hw))], np.float32)
         picture = self._session.new_input("src", (1, 3, *shape_hw))
         alpha = np.zeros((1, 1, *shape_hw), np.float32)
-        return Binding({"src": picture, "downsample_ratio": ratio}, {"pha": alpha}, self._carried)
+        return Binding({"src": picture, "downsample_ratio": ratio}, {"pha": alpha}, self._states)

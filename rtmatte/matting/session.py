@@ -35,10 +35,10 @@ from rtmatte.errors import (
     SettingsError,
 )
 from rtmatte.machine import usable_cores
-from rtmatte.matting.carried import HOST, Carried
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
 from rtmatte.matting.open_session import LOG_ERRORS, open_session
 from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
+from rtmatte.matting.states import HOST, States
 
 # They all install into one folder, `onnxruntime`, and overwrite each other's libraries.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -113,12 +113,12 @@ def _import_runtime() -> tuple[str, Any]:
 class Binding:
     """Input and output arrays by name. They stay where they are: write into the inputs, run, read the outputs.
 
-    `carried`: what goes from each run to the next besides.
+    `states`: what goes from each run to the next besides.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
-    carried: Carried | None = None
+    states: States | None = None
 
     @property
     def input(self) -> NDArray[Any]:
@@ -244,11 +244,11 @@ class OnnxSession:
             )
         return self._bindings[key]
 
-    def carry(self, states: Mapping[str, str], shape: tuple[int, ...], left: Iterable[str] = ()) -> Carried:
+    def states(self, states: Mapping[str, str], shape: tuple[int, ...], left: Iterable[str] = ()) -> States:
         """For a `Binding`: outputs that are inputs of the next run (`states`: input to output), zeros of that shape at
         first, and outputs that are `left` on the device until they are fetched."""
         first = {name: self.new_input(name, shape) for name in states}
-        return Carried(self._session, self._memory, states, first, left)
+        return States(self._session, self._memory, states, first, left)
 
     def start(self, inputs: Mapping[str, NDArray[Any]], outputs: Iterable[str]) -> Binding:
         """Runs once for shapes that are not known beforehand; the binding's outputs hold what came out. Allocates.
@@ -272,8 +272,8 @@ class OnnxSession:
         """
         try:
             with self._turn:
-                if binding.carried is not None:
-                    binding.carried.run(binding.inputs, binding.outputs)
+                if binding.states is not None:
+                    binding.states.run(binding.inputs, binding.outputs)
                 elif self._fixed is None or not self._fixed.run(binding.inputs, binding.outputs):
                     self._ordinary(binding.inputs, binding.outputs)
         except Exception as error:  # the runtime's own exceptions have no public base class

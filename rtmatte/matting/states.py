@@ -18,7 +18,7 @@ from rtmatte.matting.fixed_shapes import Arrays, bind_arrays
 HOST = "cpu"
 
 
-class Carried:
+class States:
     """Outputs of a session that are inputs of its next run, and outputs that are seldom asked for. Not thread-safe.
 
     Where a device doesn't let them stay, they go by the processor's memory as of old; `note` says so, or nothing.
@@ -66,16 +66,16 @@ class Carried:
         return np.asarray(self._values[name].numpy())
 
     def _run(self, inputs: Arrays, outputs: Arrays) -> None:
-        bound, carried = self._bound, [*self._states.values(), *self._left]
+        bound, kept = self._bound, [*self._states.values(), *self._left]
         bind_arrays(bound, inputs, {})
         for given, wanted in self._states.items():
             if self._values:
                 bound.bind_ortvalue_input(given, self._values[wanted])
             else:
                 bind_arrays(bound, {given: self._first[given]}, {})
-        for name in carried:  # anew: the runtime would write over what is read otherwise
+        for name in kept:  # anew: the runtime would write over what is read otherwise
             bound.bind_output(name, self._memory, 0)
         bind_arrays(bound, {}, outputs)
         self._session.run_with_iobinding(bound)
         # In the order in which they were bound first.
-        self._values = dict(zip(carried, bound.get_outputs(), strict=False))
+        self._values = dict(zip(kept, bound.get_outputs(), strict=False))
