@@ -15,10 +15,10 @@ BACKGROUND = "#00b140"
 SIZE_WH = (320, 240)
 
 
-def live_arguments(camera: str, model: str) -> list[str]:
+def live_arguments(camera: str, model: str, frame_rate: int = 15) -> list[str]:
     """What `rtmatte` is given for a live run: every frame of it with a mask of its own, nothing smoothed."""
     return [
-        *("webcam", "--camera", camera, "--size", f"{SIZE_WH[0]}x{SIZE_WH[1]}", "--fps", "15"),
+        *("webcam", "--camera", camera, "--size", f"{SIZE_WH[0]}x{SIZE_WH[1]}", "--fps", str(frame_rate)),
         *("--output", devices.LOOPBACK, "--background", BACKGROUND, "--model", model),
         *("--smoothing", "0", "--when-slow", "drop"),
     ]

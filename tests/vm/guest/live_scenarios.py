@@ -203,18 +203,19 @@ def all_is_well() -> dict[str, Any]:
 def whole_way() -> dict[str, Any]:
     """The command as a user starts it, in a Python of its own, with a shipped model and a portrait before the webcam.
 
-    The last picture that the viewer saw is left in /out.
+    Emulated, the net takes eight seconds for a frame, and cards are shown between its pictures: few of them a second,
+    so that the viewer keeps up and misses no picture. The last that it saw is left in /out.
     """
     _load()
     portrait = cv2.imread(os.environ["RTMATTE_VM_PORTRAIT"])
     assert portrait is not None
     with Webcam(picture=portrait.astype(np.uint8)) as webcam:
         webcam.plug()
-        command = [sys.executable, "-m", "rtmatte", *live_arguments(_CAMERA, "selfie"), "--json"]
+        command = [sys.executable, "-m", "rtmatte", *live_arguments(_CAMERA, "selfie", frame_rate=5), "--json"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         devices.wait_for(lambda: "capture" in devices.capabilities(devices.LOOPBACK), "a first picture", 120)
         with Viewer("opencv", devices.LOOPBACK) as viewer:
-            seen = viewer.watch(_colored(BACKGROUND_BGR, 5), "five pictures that are no cards", 120)
+            seen = viewer.watch(_colored(BACKGROUND_BGR, 3), "three pictures that are no cards", 180)
         process.send_signal(signal.SIGINT)
         printed, said = process.communicate(timeout=60)
     tell(said)

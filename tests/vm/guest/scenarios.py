@@ -29,6 +29,6 @@ SCENARIOS: dict[str, Scenario] = {
     "forbidden_and_missing_webcams": Scenario(live.forbidden_and_missing_webcams),
     "output_faults": Scenario(live.output_faults),
     "all_is_well": Scenario(live.all_is_well),
-    "whole_way": Scenario(live.whole_way, timeout_s=240),
+    "whole_way": Scenario(live.whole_way, timeout_s=390),
     "debian12_fault": Scenario(ground.debian12_fault),
 }
