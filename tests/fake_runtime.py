@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -46,7 +47,7 @@ class FakeRuntime:
 
     `takes`: how many of the model's ten operations a provider runs; None: this version can't tell. `graph`: what comes
     of CUDA graphs: they work, are refused, give the first answer for ever, or die in the third run. `holds`: outputs
-    may stay in the device's memory.
+    may stay in the device's memory. `fits`: whether there is memory for a run of so many pictures, asked at each run.
     """
 
     built: tuple[str, ...]
@@ -54,6 +55,7 @@ class FakeRuntime:
     takes: int | None = 10
     graph: Graph = "works"
     holds: bool = True
+    fits: Callable[[int], bool] = lambda _pictures: True
     __version__: str = "9.9"
     severity: int = 2
     opened: list[FakeSession] = field(default_factory=list)
@@ -122,13 +124,19 @@ class FakeSession:
         ]
 
     def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self._find_memory(next(iter(inputs.values())).shape[0])
         self.runs += 1
         return list(self.real.run(names, inputs))
 
     def io_binding(self) -> Any:
         return GraphBinding() if self.graph else DeviceBinding(self)
 
+    def _find_memory(self, pictures: int) -> None:
+        if not self.runtime.fits(pictures):
+            raise RuntimeError(f"failed to allocate memory for {pictures} pictures")
+
     def run_with_iobinding(self, bound: Any) -> None:
+        self._find_memory(bound.pictures)
         self.runs += 1
         if not self.graph:
             self.crossed.update(bound.on_host)
@@ -149,6 +157,7 @@ class DeviceBinding:
     def __init__(self, session: FakeSession) -> None:
         self.real = session.real.io_binding()
         self.on_host: set[str] = set()
+        self.pictures = 0
         self._session = session
         self._memory = {CUDA: "cuda", "TensorrtExecutionProvider": "cuda", "DmlExecutionProvider": "dml"}
         self._held: dict[str, FakeOrtValue] = {}
@@ -156,6 +165,8 @@ class DeviceBinding:
     def bind_input(self, name: str, device: str, *rest: Any) -> None:
         assert device == CPU_MEMORY
         self.on_host.add(name)
+        if name == self._session.real.get_inputs()[0].name:
+            self.pictures = rest[2][0]
         self.real.bind_input(name, device, *rest)
 
     def bind_ortvalue_input(self, name: str, value: FakeOrtValue) -> None:
@@ -183,6 +194,10 @@ class GraphBinding:
     def __init__(self) -> None:
         self.inputs: dict[str, FakeOrtValue] = {}
         self.outputs: dict[str, FakeOrtValue] = {}
+
+    @property
+    def pictures(self) -> int:
+        return int(next(iter(self.inputs.values())).memory.shape[0])
 
     def bind_ortvalue_input(self, name: str, value: FakeOrtValue) -> None:
         assert name not in self.inputs, "a CUDA graph reads the same address for ever"

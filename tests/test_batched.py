@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from skimage import data
 
 import rtmatte
+from rtmatte.cli.speaking import report_lines
 from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, Frame
 from rtmatte.matting import load, session
+from rtmatte.matting.batch_size import BATCH_ON_A_DEVICE
 from rtmatte.matting.batched import Batched, TakesBatches
 from rtmatte.matting.image_net import ImageNet
-from rtmatte.matting.load import BATCH_ON_A_DEVICE, load_matter
+from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.mirrored import Mirrored
 from rtmatte.matting.net_spec import InputSpec, NetSpec
@@ -70,14 +72,18 @@ def mean(frame: Frame) -> F32:
 
 
 class MeanNet(FunctionMatter):
-    """Gives a grey frame's value; `runs` has the indices of the frames of each run. `broken` frames raise."""
+    """Gives a grey frame's value; `runs` has the indices of the frames of each run that came to its end.
+
+    `broken` frames raise, and so do runs of more frames than `fits` says of one of them.
+    """
 
     batch_note = ""
 
-    def __init__(self, broken: Iterable[int] = ()) -> None:
+    def __init__(self, broken: Iterable[int] = (), fits: Callable[[int], int] = lambda _index: 64) -> None:
         super().__init__(self._of)
         self.runs: list[list[int]] = []
         self.broken = set(broken)
+        self.fits = fits
 
     def _of(self, frame: Frame) -> F32:
         if frame.index in self.broken:
@@ -85,10 +91,14 @@ class MeanNet(FunctionMatter):
         return mean(frame)
 
     def estimate_batch(self, frames: Iterable[Frame], most: int) -> list[F32]:
-        given = list(frames)
-        assert len(given) <= most
-        self.runs.append([frame.index for frame in given])
-        return [self.estimate(frame) for frame in given]
+        given, alphas = list(frames), list[F32]()
+        for first in range(0, len(given), most):
+            run = given[first : first + most]
+            if any(len(run) > self.fits(frame.index) for frame in run):
+                raise ModelOutputError(f"no memory for {len(run)} frames.")
+            alphas += [self.estimate(frame) for frame in run]
+            self.runs.append([frame.index for frame in run])
+        return alphas
 
 
 # --- the nets
@@ -146,7 +156,7 @@ OWN = NetSpec(input=InputSpec(size_wh=(32, 32)))
     [
         (mixing_net(), r"own says otherwise of a picture, by 0\.\d+, for what else is in its run"),
         (stubborn_net(folds=False), "the model failed on CPUExecutionProvider"),
-        (stubborn_net(folds=True), r"own: expected an output for 4 in a run, got one of shape \(1, 1, 128, 32\)"),
+        (stubborn_net(folds=True), r"own: expected an output for 2 in a run, got one of shape \(1, 1, 64, 32\)"),
     ],
     ids=["mixes", "fails", "folds"],
 )
@@ -161,7 +171,7 @@ def test_a_net_that_can_not_is_found_out_and_asked_one_by_one(graph: bytes, why:
             np.testing.assert_array_equal(alpha, alone.estimate(frame))
     assert matter.provider == "CPUExecutionProvider, 1 thread"
     (notice,) = batch_notices(matter, None)
-    assert notice.startswith("The model got one frame at a time, not 4: ")
+    assert notice.startswith("The model got one frame at a time in the end, not 4: ")
     assert re.search(why, notice)
 
 
@@ -215,13 +225,16 @@ def test_it_is_as_one_matter_that_skips_what_is_still(values: list[int], parts: 
     behind=st.lists(st.integers(0, 9), min_size=16, max_size=16),
     batch=st.integers(2, 4),
     broken=st.none() | st.integers(0, 15),
+    tight_from=st.integers(0, 15),
+    fits=st.integers(1, 4),
 )
 def test_through_the_pipeline_however_frames_come(
-    values: list[int], behind: list[int], batch: int, broken: int | None
+    values: list[int], behind: list[int], batch: int, broken: int | None, tight_from: int, fits: int
 ) -> None:
-    """Frames come when all but so many before them are through. A broken one ends the run, as it would alone."""
+    """Frames come when all but so many before them are through. A broken one ends the run, as it would alone. From one
+    on there is memory for so many only."""
     stages_settings = VideoSettings(background="green")
-    net = MeanNet([] if broken is None else [broken])
+    net = MeanNet([] if broken is None else [broken], lambda index: fits if index >= tight_from else 64)
     chain = MattingChain(Batched(net, batch, skip_still=True), stages_settings)
     alone = MattingChain(SkipsStill(MeanNet([] if broken is None else [broken])), stages_settings)
     waiting, through, expected, error = frames(values), list[Any](), list[F32](), ""
@@ -255,6 +268,39 @@ def test_through_the_pipeline_however_frames_come(
         np.testing.assert_array_equal(matted.alpha, wanted)
         assert matted.small is not None
     assert all(len(run) <= batch for run in net.runs)
+
+
+@pytest.mark.parametrize(
+    ("fits", "runs", "frames_a_run"),
+    [
+        (4, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]], 4),
+        (3, [[0, 1, 2, 3], [4, 5], [6, 7], [8, 9]], 2),
+        (1, [[0, 1, 2, 3], [4], [5], [6], [7], [8], [9]], 1),
+    ],
+)
+def test_a_run_that_fails_in_the_middle_is_done_again_by_smaller_ones(
+    fits: int, runs: list[list[int]], frames_a_run: int
+) -> None:
+    net = MeanNet(fits=lambda index: fits if index >= 4 else 64)
+    matter, waiting, got = Batched(net, 4), frames(range(20, 220, 20)), list[F32]()
+    for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
+        got += matter.answer([matter.ask(frame) for frame in waiting[part]])
+    for alpha, frame in zip(got, waiting, strict=True):
+        np.testing.assert_array_equal(alpha, mean(frame))
+    assert net.runs == runs, "and it stays so"
+    assert (matter.frames_a_run, matter.frames_wanted) == (frames_a_run, 4)
+    told = {4: [], 2: ["2 frames", "no memory for 4 frames"], 1: ["one frame", "no memory for 2 frames"]}[frames_a_run]
+    wanted = [f"The model got {told[0]} at a time in the end, not 4: {told[1]}."] if told else []
+    assert batch_notices(matter, None) == wanted
+    assert matter.provider == net.provider + (f", {frames_a_run} frames a run" if frames_a_run > 1 else "")
+
+
+def test_a_run_of_one_frame_that_fails_is_an_error() -> None:
+    net = MeanNet(fits=lambda index: 0 if index == 2 else 64)
+    matter = Batched(net, 4)
+    with pytest.raises(ModelOutputError, match="no memory for 1 frames"):
+        matter.answer([matter.ask(frame) for frame in frames([40, 90, 200])])
+    assert net.runs == [[0, 1], [0], [1]], "by two, by one; the third fails"
 
 
 def test_an_error_reaches_all_who_share_the_answer_and_the_next_frame_is_looked_at() -> None:
@@ -381,6 +427,35 @@ def test_where_shapes_are_compiled_a_run_always_has_as_many_pictures(
         assert runtime.opened[1].told[CUDA]["enable_cuda_graph"] == "1"
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("fits", [[3], [1], [4, 4, 4, 4, 3], [4, 4, 4, 2, 2, 1]], ids=str)
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_where_memory_gets_short_smaller_runs_answer_as_one_by_one(
+    device: Device, fits: list[int], both_ways: bool, on_a_device: Callable[..., FakeRuntime]
+) -> None:
+    """`fits`: for how many pictures there is memory in the first runs, of the last one in all that follow."""
+    alone = load_matter("selfie", device="cpu", threads=1, both_ways=both_ways)
+    expected = [alone.estimate(frame).copy() for frame in photographs()]
+    asked, fitting = 0, list(fits)
+
+    def there_is_memory(pictures: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return pictures <= fitting[min(asked, len(fitting)) - 1]
+
+    on_a_device(device, fits=there_is_memory)
+    matter = load_matter("selfie", device=device, threads=1, batch=4, both_ways=both_ways)
+    assert isinstance(matter, Batched)
+    for part in (slice(0, 4), slice(1, 5), slice(4, 5), slice(0, 4)):
+        alphas = matter.answer([matter.ask(frame) for frame in photographs()[part]])
+        for alpha, wanted in zip(alphas, expected[part], strict=True):
+            np.testing.assert_allclose(alpha, wanted, rtol=0, atol=1e-4)
+    assert matter.frames_a_run == {3: 2, 1: 1}[fits[-1]]
+    (notice,) = batch_notices(matter, 4)
+    frames_a_run = {3: "2 frames", 1: "one frame"}[fits[-1]]
+    assert re.match(rf"The model got {frames_a_run} at a time in the end, not 4: the model failed on .*memory", notice)
+
+
 @pytest.mark.parametrize("graph", ["refused", "stale", "dies"])
 def test_batches_go_on_where_a_cuda_graph_fails(graph: str, on_a_device: Callable[..., FakeRuntime]) -> None:
     alone = load_matter("selfie", device="cpu", threads=1)
@@ -449,6 +524,31 @@ def test_on_a_gpu_a_clip_goes_in_batches_by_itself(
     assert report.provider == f"{CUDA}, {BATCH_ON_A_DEVICE} frames a run"
     assert np.abs(np.stack(decode(tmp_path / "gpu.mkv").luma).astype(int) - expected).max() <= 1
     assert {one.real.get_inputs()[0].shape[0] for one in runtime.opened[1:]} == {BATCH_ON_A_DEVICE}
+
+
+def test_a_clip_goes_on_where_memory_gets_short_and_the_report_says_so(
+    film: Callable[[int], Path], tmp_path: Path, on_a_device: Callable[..., FakeRuntime]
+) -> None:
+    _, expected = matte_of(film(12), tmp_path / "alone.mkv", skip_still=False)
+    asked: list[int] = []
+
+    def there_is_memory(pictures: int) -> bool:
+        asked.append(pictures)
+        return pictures <= 2 or len(asked) < 5
+
+    on_a_device("cuda", fits=there_is_memory)
+    report = rtmatte.process_video(
+        film(12), tmp_path / "gpu.mkv", matte=True, model="selfie", device="cuda", skip_still=False
+    )
+    assert (report.frames_in, report.frames_out, report.dropped) == (12, 12, 0)
+    assert np.abs(np.stack(decode(tmp_path / "gpu.mkv").luma).astype(int) - expected).max() <= 1
+    assert report.provider == f"{CUDA}, 2 frames a run"
+    (notice,) = [notice for notice in report.notices if "at a time" in notice]
+    assert notice.startswith(f"The model got 2 frames at a time in the end, not 4: the model failed on {CUDA}: ")
+    assert notice.endswith("failed to allocate memory for 4 pictures.")
+    assert f"  note: {notice}" in report_lines(report)
+    assert set(asked[:5]) == {4}
+    assert set(asked[7:]) == {2}
 
 
 def test_a_report_says_that_a_net_got_one_at_a_time(film: Callable[[int], Path], tmp_path: Path) -> None:

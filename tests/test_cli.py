@@ -82,6 +82,17 @@ def test_a_still_from_the_command_line(tmp_path: Path) -> None:
     assert "--max-megapixels" in bomb.stderr
 
 
+def test_help_tells_the_number_of_frames_that_a_device_gets() -> None:
+    """Whatever it is."""
+    program = (
+        "from rtmatte.matting import batch_size; batch_size.BATCH_ON_A_DEVICE = 77; "
+        "from rtmatte.cli import app; app(['video', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "auto: 1 on a CPU, 77 elsewhere" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from rtmatte.errors import SettingsError
+from rtmatte.matting.batch_size import BATCH_ON_A_DEVICE
 from rtmatte.settings import Device, EstimateSettings, Fit, FocusName, People, RefinerName, SpillName, WhenSlow
 
 _Settings = TypeVar("_Settings", bound=EstimateSettings)
@@ -58,7 +59,9 @@ Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the m
 Batch = Annotated[
     int | None,
     typer.Option(
-        "--batch", metavar="N", help="Frames in one run of the model, 1 = off [default: auto: 1 on a CPU, 4 elsewhere]."
+        "--batch",
+        metavar="N",
+        help=f"Frames in one run of the model, 1 = off [default: auto: 1 on a CPU, {BATCH_ON_A_DEVICE} elsewhere].",
     ),
 ]
 FocusOption = Annotated[

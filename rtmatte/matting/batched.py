@@ -5,6 +5,9 @@ depends on what waits, so an answer mustn't: it is what the net says of the fram
 that ship: on a processor bit for bit, but for selfie-multiclass, where the runtime orders one sum otherwise (2.4e-7; in
 int8 that seldom tips a pixel, by a step of 0.005). Of any other it is found out before the first frame (see
 `ImageNet.estimate_batch`).
+
+A run of several that fails, for want of a GPU's memory as a rule, is done again with half as many, and so is all that
+comes after it: others may need that memory for as long as the clip lasts.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from rtmatte.errors import SettingsError
+from rtmatte.errors import ModelOutputError, SettingsError
 from rtmatte.frame import F32, Frame
 from rtmatte.matting.matter import Matter
 from rtmatte.matting.question import Question, Questions
@@ -29,14 +32,18 @@ class TakesBatches(Matter, Protocol):
     def batch_note(self) -> str: ...
 
     def estimate_batch(self, frames: Iterable[Frame], most: int) -> list[F32]:
-        """Alpha of each frame, as by `estimate`, in new arrays; `most` in one run."""
+        """Alpha of each frame, as by `estimate`, in new arrays; `most` in one run.
+
+        Raises: as `estimate`; `ModelOutputError` also where only a run of several fails. They can be asked again.
+        """
         ...
 
 
 class Batched:
     """A `Matter` that answers up to `frames_a_run` frames by one run of a net. Owned by one thread.
 
-    `ask` is called for frames in order, `answer` for the questions in order, as many of them as there are.
+    `ask` is called for frames in order, `answer` for the questions in order, as many of them as there are. Where runs
+    of several fail `frames_a_run` becomes less than the `frames_wanted`, and `note` says why.
     """
 
     def __init__(self, net: TakesBatches, frames_a_run: int, *, skip_still: bool = False) -> None:
@@ -47,15 +54,10 @@ class Batched:
         if frames_a_run < 1:
             raise SettingsError(f"expected one frame a run at least, got {frames_a_run}")
         self.name = net.name
-        self.provider = f"{net.provider}, {frames_a_run} frames a run"
-        self.frames_a_run = frames_a_run
         self.asks = net
+        self.frames_wanted = frames_a_run
+        self._settle_on(frames_a_run, "")
         self._questions = Questions(skip_still=skip_still)
-
-    @property
-    def note(self) -> str:
-        """Why it gets one at a time, once that has turned out, or nothing."""
-        return self.asks.batch_note
 
     def ask(self, frame: Frame) -> Question:
         """Takes a frame, whose picture has to stay as it is until the answer."""
@@ -64,19 +66,34 @@ class Batched:
     def answer(self, questions: Sequence[Question]) -> list[F32]:
         """Each frame's alpha, as by `Matter.estimate`, but in new arrays.
 
-        Raises: what the model raises, for all who share an answer.
+        Raises: what the model raises, for all who share an answer; of runs that fail, only those of one frame.
         """
         asked = [question for question in questions if not question.rests]
         try:
-            alphas = self.asks.estimate_batch((question.frame for question in asked), self.frames_a_run)
+            alphas = self._alphas([question.frame for question in asked])
         except BaseException as error:
             for question in asked:
                 self._questions.fail(question, error)
             raise
-        if self.note:
-            self.provider = self.asks.provider
         given = iter([self._questions.answer(one, alpha) for one, alpha in zip(asked, alphas, strict=True)])
         return [question.alpha.result().copy() if question.rests else next(given) for question in questions]
+
+    def _alphas(self, frames: Sequence[Frame]) -> list[F32]:
+        while True:
+            try:
+                alphas = self.asks.estimate_batch(frames, self.frames_a_run)
+            except ModelOutputError as error:
+                if self.frames_a_run == 1:
+                    raise
+                self._settle_on(self.frames_a_run // 2, error.message.rstrip("."))
+                continue
+            if self.frames_a_run > 1 and self.asks.batch_note:
+                self._settle_on(1, self.asks.batch_note)
+            return alphas
+
+    def _settle_on(self, frames_a_run: int, note: str) -> None:
+        several = f", {frames_a_run} frames a run" if frames_a_run > 1 else ""
+        self.frames_a_run, self.note, self.provider = frames_a_run, note, f"{self.asks.provider}{several}"
 
     def estimate(self, frame: Frame) -> F32:
         """As `Matter.estimate`: a run for this frame."""

@@ -78,16 +78,16 @@ class ImageNet:
 
         Each frame is read before the next one is asked for. Where the session should see few shapes every run is of
         `most` pictures, and older ones fill it up; elsewhere it has as many as there are frames. Whether the net can do
-        that and keeps its pictures apart is found out by two runs before the first one. If not, it gets one frame at a
-        time, and `batch_note` says why.
+        that and keeps its pictures apart is found out by two runs before the first one. If it doesn't keep them apart
+        it gets one frame at a time, and `batch_note` says why.
 
-        Raises: as `estimate`.
+        Raises: as `estimate`, also where only a run of several fails.
         """
         alphas: list[F32] = []
         waiting: list[int] = []
         shapes: tuple[ShapeHw, ShapeHw] = (0, 0), (0, 0)
         for frame in frames:
-            if not self._has_tried_batches:
+            if most > 1 and not self._has_tried_batches:
                 self._try_batches(frame, most)
             if self.batch_note:
                 alphas.append(self.estimate(frame).copy())
@@ -115,20 +115,16 @@ class ImageNet:
 
     def _try_batches(self, frame: Frame, most: int) -> None:
         """Compares what the net says of a frame among black pictures and among pictures of that frame."""
-        self._has_tried_batches = True
         content_hw, padded_hw = self._shapes(frame)
-        try:
-            binding = self._bind(most, padded_hw)
-            self._write(frame, content_hw, padded_hw, binding.input[0])
-            self._session.run(binding)
-            alone = self._alpha(binding, 0, frame.index, content_hw, padded_hw).copy()
-            binding.input[1:] = binding.input[:1]
-            self._session.run(binding)
-            alphas = (self._alpha(binding, place, frame.index, content_hw, padded_hw) for place in range(most))
-            off = max(float(np.abs(alpha - alone).max()) for alpha in alphas)
-        except ModelOutputError as error:  # where it isn't for the batch, the net says so of one frame as well
-            self.batch_note = error.message.rstrip(".")
-            return
+        binding = self._bind(most, padded_hw)
+        self._write(frame, content_hw, padded_hw, binding.input[0])
+        self._session.run(binding)
+        alone = self._alpha(binding, 0, frame.index, content_hw, padded_hw).copy()
+        binding.input[1:] = binding.input[:1]
+        self._session.run(binding)
+        alphas = (self._alpha(binding, place, frame.index, content_hw, padded_hw) for place in range(most))
+        off = max(float(np.abs(alpha - alone).max()) for alpha in alphas)
+        self._has_tried_batches = True
         if off > _AGREES:
             self.batch_note = f"{self.name} says otherwise of a picture, by {off:.2g}, for what else is in its run"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rtmatte.errors import SettingsError, WeightsError
+from rtmatte.matting.batch_size import BATCH_ON_A_DEVICE
 from rtmatte.matting.batched import Batched
 from rtmatte.matting.image_net import ImageNet
 from rtmatte.matting.matter import Matter
@@ -27,8 +28,6 @@ Focus: TypeAlias = Literal["whole", "near", "fast"]
 
 _MOST_AT_ONCE = 4
 """A guess for machines with more than the two cores measured; each frame at once takes a net's memory again."""
-BATCH_ON_A_DEVICE = 4
-"""Frames a run where the net doesn't run on the processor's cores: a guess, no GPU was at hand."""
 _SHARES = {"near": 1.0, "fast": 0.5}
 _STEP = 64
 """Between the sides of a net's pictures of a part, in pixels: few sizes, each of which is prepared once."""

@@ -20,9 +20,12 @@ def estimate_stage(chain: MattingChain) -> Stage:
 
 
 def batch_notices(matter: Matter, asked: int | None) -> list[str]:
-    """Why the model got one frame at a time, where more were asked for (None: what suits the device)."""
+    """Why the model got fewer frames in a run than were asked for (None: what suits the device)."""
     if isinstance(matter, Batched):
-        return [f"The model got one frame at a time, not {matter.frames_a_run}: {matter.note}."] if matter.note else []
+        if not matter.note:
+            return []
+        frames = "one frame" if matter.frames_a_run == 1 else f"{matter.frames_a_run} frames"
+        return [f"The model got {frames} at a time in the end, not {matter.frames_wanted}: {matter.note}."]
     if asked is None or asked == 1:
         return []
     return [
