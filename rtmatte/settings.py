@@ -239,7 +239,7 @@ class VideoSettings(MovingSettings):
     """`hardware`: CUDA, on a Mac VideoToolbox, on Windows D3D11 as well; the run fails where none decodes the clip."""
     overwrite: bool = False
     stall_timeout_s: float = 120.0
-    """A stage that works longer than this on one frame has stalled."""
+    """A stage that works longer than this on one frame has stalled; what TensorRT builds first doesn't count."""
     jobs: int = 1
     """So many processes share a clip that has key frames to cut it at; where it has none, or a choice needs the whole
     clip, one does it all."""

@@ -56,7 +56,10 @@ def video(
         typer.Option("--decoder", help="hardware: a GPU decodes the clip, or the run fails; 'rtmatte doctor' tells."),
     ] = VideoSettings.decoder,
     stall_timeout_s: Annotated[
-        float, typer.Option("--stall-timeout", help="Seconds on one frame after which a run counts as stalled.")
+        float,
+        typer.Option(
+            "--stall-timeout", help="Seconds on one frame after which a run counts as stalled; building a model apart."
+        ),
     ] = VideoSettings.stall_timeout_s,
     jobs: options.Jobs = VideoSettings.jobs,
     overwrite: options.Overwrite = False,

@@ -61,6 +61,11 @@ class ImageNet:
         """The session's."""
         return self._session.provider_missed
 
+    @property
+    def seconds_building(self) -> float:
+        """The session's, as it is now."""
+        return self._session.seconds_building
+
     def estimate(self, frame: Frame) -> F32:
         """Alpha of the frame, (h, w) float32 in [0, 1], at the net's resolution. Releases the GIL.
 

@@ -50,6 +50,11 @@ def device_notices(matter: Matter) -> tuple[str, ...]:
     return (f"Runs on {matter.provider}: {missed}.",) if missed else ()
 
 
+def seconds_building(matter: Matter) -> float:
+    """For how long it has built what it runs so far, as `OnnxSession.seconds_building`; from any thread."""
+    return float(getattr(innermost(matter), "seconds_building", 0.0))
+
+
 def is_fine(matter: Matter) -> bool:
     """Whether its alpha is as fine as the frame and calm by a memory of its own: it says so by an attribute `fine`."""
     return bool(getattr(matter, "fine", False))

@@ -68,7 +68,8 @@ class Provider:
 
     `extra`: rtmatte's, which installs a runtime that contains it. `needs`: besides that. `behind`: providers that take
     what it leaves. `after_runs`: in which run of a shape a session is made for just that shape. `graphs`: such a
-    session replays a CUDA graph (see fixed_shapes.py).
+    session replays a CUDA graph (see fixed_shapes.py). `builds`: for minutes, in the first run of a shape or where a
+    graph of fixed shape is loaded.
     """
 
     device: Device
@@ -80,6 +81,7 @@ class Provider:
     behind: tuple[str, ...] = ()
     after_runs: int = 1
     graphs: bool = False
+    builds: bool = False
 
     @property
     def distribution(self) -> str:
@@ -169,7 +171,16 @@ def tensorrt_module() -> Any:
 
 PROVIDERS: tuple[Provider, ...] = (
     Provider("cuda", _CUDA, "CUDA", "gpu", _NVIDIA_GPU, _cuda, after_runs=3, graphs=True),
-    Provider("tensorrt", "TensorrtExecutionProvider", "TensorRT", "gpu", _NVIDIA_GPU, _tensorrt, behind=(_CUDA,)),
+    Provider(
+        "tensorrt",
+        "TensorrtExecutionProvider",
+        "TensorRT",
+        "gpu",
+        _NVIDIA_GPU,
+        _tensorrt,
+        behind=(_CUDA,),
+        builds=True,
+    ),
     Provider("coreml", "CoreMLExecutionProvider", "Core ML", "cpu", "a Mac", _coreml),
     Provider("directml", "DmlExecutionProvider", "DirectML", "directml", _DIRECTX_GPU, _directml),
     Provider("openvino", _OPENVINO, "OpenVINO", "openvino", _X86, _openvino),

@@ -78,6 +78,11 @@ class Rvm:
         return self._session.provider_missed
 
     @property
+    def seconds_building(self) -> float:
+        """The session's, as it is now."""
+        return self._session.seconds_building
+
+    @property
     def foreground_rgb(self) -> F32:
         """The last frame's own foreground colours: (3, h, w) float32 in [0, 1], RGB; fetched from the device."""
         if not self._has_run:

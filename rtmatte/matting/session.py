@@ -35,6 +35,7 @@ from rtmatte.errors import (
     SettingsError,
 )
 from rtmatte.machine import usable_cores
+from rtmatte.matting.building import Building
 from rtmatte.matting.fixed_shapes import FixedShapes, host_run
 from rtmatte.matting.open_session import LOG_ERRORS, open_session
 from rtmatte.matting.providers import CPU, INSTALL, Device, Wish
@@ -184,6 +185,7 @@ class OnnxSession:
         self.takes_batches = not any(isinstance(size, int) for port in first for size in port.shape[:1])
         self._ordinary = host_run(self._session)
         self._memory = opened.provider.memory if opened.provider is not None else HOST
+        self._building = Building(builds=opened.provider is not None and opened.provider.builds)
         self._fixed: FixedShapes | None = None
         # CUDA graphs and DirectML can't be run by two threads at a time; on the CPU they may.
         self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
@@ -200,6 +202,11 @@ class OnnxSession:
         """Why it is that provider, and what came of what makes it faster, so far."""
         note = self._fixed.note if self._fixed is not None else ""
         return f"{self._reason}; {note}" if note else self._reason
+
+    @property
+    def seconds_building(self) -> float:
+        """For how long runs have been built so far, where the provider takes minutes for that; from any thread."""
+        return self._building.seconds
 
     def twin(self) -> OnnxSession:
         """Another caller of the same loaded model, for another thread: it has bindings of its own, and on the CPU the
@@ -258,7 +265,7 @@ class OnnxSession:
         """
         names = list(outputs)
         try:
-            with self._turn:
+            with self._turn, self._building.run(("ordinary", _shapes(inputs))):
                 results = self._session.run(names, dict(inputs))
         except Exception as error:  # the runtime's own exceptions have no public base class
             raise ModelOutputError(f"the model failed on {self.provider}: got {error}") from error
@@ -272,10 +279,7 @@ class OnnxSession:
         """
         try:
             with self._turn:
-                if binding.states is not None:
-                    binding.states.run(binding.inputs, binding.outputs)
-                elif self._fixed is None or not self._fixed.run(binding.inputs, binding.outputs):
-                    self._ordinary(binding.inputs, binding.outputs)
+                self._run(binding)
         except Exception as error:  # the runtime's own exceptions have no public base class
             given, wanted = (
                 ", ".join(f"{array.dtype} {array.shape}" for array in arrays.values())
@@ -284,6 +288,25 @@ class OnnxSession:
             raise ModelOutputError(
                 f"the model failed on {self.provider}: expected {wanted} from {given}, got {error}"
             ) from error
+
+    def _run(self, binding: Binding) -> None:
+        inputs, outputs, states = binding.inputs, binding.outputs, binding.states
+        shapes = _shapes(inputs)
+        if states is not None:
+            # A first run has states of another shape than those that follow.
+            with self._building.run(("states", states.has_past, shapes)):
+                states.run(inputs, outputs)
+            return
+        if self._fixed is not None:
+            with self._building.run(("fixed", shapes)):
+                if self._fixed.run(inputs, outputs):
+                    return
+        with self._building.run(("ordinary", shapes)):
+            self._ordinary(inputs, outputs)
+
+
+def _shapes(inputs: Mapping[str, NDArray[Any]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(array.shape for array in inputs.values())
 
 
 def _port(ports: Mapping[str, str], name: str | None, what: str) -> str:

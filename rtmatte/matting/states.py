@@ -42,6 +42,11 @@ class States:
         self._values: dict[str, Any] = {}
         self.note = ""
 
+    @property
+    def has_past(self) -> bool:
+        """Whether the next run isn't a first one."""
+        return bool(self._values)
+
     def run(self, inputs: Arrays, outputs: Arrays) -> None:
         """A run with these arrays of the processor's besides.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rtmatte.matting.batched import Batched
-from rtmatte.matting.matter import Matter
+from rtmatte.matting.matter import Matter, seconds_building
 from rtmatte.matting.side_by_side import SideBySide
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage
@@ -14,9 +16,11 @@ def estimate_stage(chain: MattingChain) -> Stage:
     matter = chain.matter
     if isinstance(matter, SideBySide):
         return Stage("estimate", chain.answer, take=matter.ask, at_once=matter.frames_at_once)
+    apart = partial(seconds_building, matter)
     if isinstance(matter, Batched):
-        return Stage("estimate", chain.answer_together, take=matter.ask, together=matter.frames_a_run)
-    return Stage("estimate", chain.estimate)
+        together = matter.frames_a_run
+        return Stage("estimate", chain.answer_together, take=matter.ask, together=together, seconds_apart=apart)
+    return Stage("estimate", chain.estimate, seconds_apart=apart)
 
 
 def batch_notices(matter: Matter, asked: int | None) -> list[str]:

@@ -43,6 +43,9 @@ class Stage:
     `take`, if there is one, is called with each item before `work`, which gets what it returns: in order, one item at a
     time, whatever works on others meanwhile. It should be short; its time isn't counted. A stage's times are those of
     an item, of which it works on `at_once` at a time; of items together, each has its part of the time.
+
+    `seconds_apart`: for how long so far it has done what may take any time; no stall is seen in that. Called from any
+    thread.
     """
 
     name: str
@@ -50,18 +53,27 @@ class Stage:
     take: Callable[[Any], Any] | None = None
     at_once: int = 1
     together: int = 1
+    seconds_apart: Callable[[], float] = lambda: 0.0
 
 
 class _Worker:
     """One thread of the pipeline and what is known of it."""
 
-    def __init__(self, name: str, run: Callable[[_Worker], None], ended: Event, number: int = 0):
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[_Worker], None],
+        ended: Event,
+        number: int = 0,
+        seconds_apart: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.name = name
         self.times = LatencyHistogram()
         self.done = 0
         self.error: BaseException | None = None
-        self.busy_since: float | None = None
-        self._items = 1
+        self._call: tuple[float, int, float] | None = None
+        """When the present call of the stage began, on how many items, and how much was apart by then."""
+        self._seconds_apart = seconds_apart
         self._work = run
         self._ended = ended
         self.thread = Thread(target=self._run, name=f"rtmatte-{name}{f'-{number + 1}' * bool(number)}", daemon=True)
@@ -76,20 +88,28 @@ class _Worker:
         finally:
             self._ended.set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the stage is being called."""
+        return self._call is not None
+
     def is_busy_for(self, seconds: float) -> bool:
-        """Whether one call of the stage takes longer than that for each item already."""
-        busy_since, items = self.busy_since, self._items
-        return busy_since is not None and time.monotonic() - busy_since > seconds * items
+        """Whether one call of the stage takes longer than that for each item already, without what is apart."""
+        call = self._call
+        if call is None:
+            return False
+        begun, items, apart_before = call
+        return time.monotonic() - begun - (self._seconds_apart() - apart_before) > seconds * items
 
     def timed(self, produce: Callable[[], Any], items: int = 1) -> Any:
         """Calls `produce` as this stage's work on so many items: timed, and visible to the watch. Finding that there is
         no more isn't work on an item."""
         begun = time.monotonic()
-        self._items, self.busy_since = items, begun
+        self._call = begun, items, self._seconds_apart()
         try:
             produced = produce()
         finally:
-            self.busy_since = None
+            self._call = None
         if produced is not _END:
             for _ in range(items):
                 self.times.add((time.monotonic() - begun) / items)
@@ -175,8 +195,8 @@ def run_pipeline(
     `on_progress` is called about ten times a second, from the calling thread, with the number of finished items.
 
     Raises: the first error of any stage, as it was; `StageStalledError` if one call of a stage (or one item of the
-    source) takes longer than `stall_timeout_s`. In every case all threads have ended before it raises, except those
-    of a stage that hangs in foreign code.
+    source) takes longer than `stall_timeout_s`, without its `seconds_apart`. In every case all threads have ended
+    before it raises, except those of a stage that hangs in foreign code.
     """
     ended = Event()
     together = [1, *(stage.together for stage in stages)]
@@ -187,7 +207,9 @@ def run_pipeline(
     ]
     workers = [_Worker(source_name, partial(_run_source, source, channels[0]), ended)]
     for stage, crew in zip(stages, crews, strict=True):
-        workers += [_Worker(stage.name, crew.run, ended, number) for number in range(stage.at_once)]
+        workers += [
+            _Worker(stage.name, crew.run, ended, number, stage.seconds_apart) for number in range(stage.at_once)
+        ]
     for worker in workers:
         worker.thread.start()
     try:
@@ -201,7 +223,7 @@ def run_pipeline(
         # those of its threads that wait for the one that hangs.
         hanging = {worker.name for worker in workers if worker.is_busy_for(stall_timeout_s)}
         for worker in workers:
-            worker.thread.join(0 if worker.name in hanging and worker.busy_since is not None else _JOIN_TIMEOUT_S)
+            worker.thread.join(0 if worker.name in hanging and worker.is_busy else _JOIN_TIMEOUT_S)
     times: dict[str, LatencyHistogram] = {}
     for worker in workers:
         times[worker.name] = times[worker.name] + worker.times if worker.name in times else worker.times

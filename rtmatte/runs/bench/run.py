@@ -34,6 +34,7 @@ from rtmatte.errors import (
 )
 from rtmatte.machine import give_back_memory
 from rtmatte.matting.load import load_matter
+from rtmatte.matting.matter import seconds_building
 from rtmatte.matting.precision import precision_of
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.weights import read_verified
@@ -56,7 +57,7 @@ _FAILURES = (ModelError, OutputError, StageStalledError, MemoryError)
 """Of a case; the others go on."""
 _ANY_RATE = 30.0
 _REHEARSAL_S = 120.0
-"""The longest that a model is rehearsed, should no frame come through."""
+"""The longest that a model is rehearsed, should no frame come through; what it builds first apart."""
 _LEAST_SHARE = 0.5
 """A run that was cut short counts if it was measured for at least this share of its time."""
 
@@ -168,7 +169,7 @@ class _Bench:
                 source,
                 lambda *_, **__: matter,
                 recorder,
-                lambda: self._stop.is_set() or time.monotonic() >= latest,
+                lambda: self._stop.is_set() or time.monotonic() - seconds_building(matter) >= latest,
             )
         except Stopped:
             pass

@@ -7,14 +7,15 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Self
 
 from rtmatte.errors import JobDiedError, StageStalledError
-from rtmatte.runs.segments.worker import Done, Failed, Message, Task, Unfit
+from rtmatte.matting.providers import BY_DEVICE
+from rtmatte.runs.segments.worker import Done, Failed, Kept, Message, Task, Unfit
 
 # Not multiprocessing: its new processes run the user's main script once more, which has to be written for it.
 _START = (
@@ -36,6 +37,8 @@ class Jobs:
     def __init__(self, tasks: Sequence[Task], *, stall_timeout_s: float) -> None:
         self._stall_timeout_s = stall_timeout_s
         self._heard: Queue[tuple[int, Message | None]] = Queue()
+        # What builds for minutes may keep its process from saying a word until there are frames.
+        self._may_build = {number for number, task in enumerate(tasks) if _builds(task)}
         self._jobs: list[_Job] = []
         try:
             for number, task in enumerate(tasks):
@@ -48,7 +51,7 @@ class Jobs:
         """What the jobs tell, each with the task's place, until all are done; None about ten times a second.
 
         Raises: the error of a job that failed, as it was; `JobDiedError` for one that ended without a result;
-        `StageStalledError` for one that says nothing for too long.
+        `StageStalledError` for one that says nothing for too long, unless it may still be building what runs its model.
         """
         running = set(range(len(self._jobs)))
         last_heard = dict.fromkeys(running, time.monotonic())
@@ -56,7 +59,7 @@ class Jobs:
             try:
                 number, message = self._heard.get(timeout=_TICK_S)
             except Empty:
-                self._check_stalled(min(last_heard[number] for number in running))
+                self._check_stalled(last_heard[number] for number in running - self._may_build)
                 yield None
                 continue
             last_heard[number] = time.monotonic()
@@ -66,12 +69,15 @@ class Jobs:
                 continue
             if isinstance(message, Failed):
                 raise message.error
+            if isinstance(message, Kept) and message.frames:
+                self._may_build.discard(number)
             if isinstance(message, Done | Unfit):
                 running.discard(number)
             yield number, message
 
-    def _check_stalled(self, last_heard: float) -> None:
-        if time.monotonic() - last_heard > self._stall_timeout_s + _STARTING_S:
+    def _check_stalled(self, last_heard: Iterable[float]) -> None:
+        now = time.monotonic()
+        if any(now - heard > self._stall_timeout_s + _STARTING_S for heard in last_heard):
             raise StageStalledError(
                 f"A job said nothing for {self._stall_timeout_s + _STARTING_S:g} s.",
                 hint="If the machine or the disk is just slow, allow more with --stall-timeout SECONDS.",
@@ -88,6 +94,11 @@ class Jobs:
 
     def __exit__(self, *_: object) -> None:
         self._end()
+
+
+def _builds(task: Task) -> bool:
+    provider = BY_DEVICE.get(task.settings.device)
+    return provider is not None and provider.builds
 
 
 class _Job:
