@@ -94,6 +94,14 @@ _SELFIE = ModelSpec(
     card="selfie.md",
     notice="selfie",
 )
+_SELFIE_FP16 = replace(
+    _SELFIE,
+    name="selfie-fp16",
+    file="selfie-fp16.onnx",
+    sha256="56290717c3b4ba1eb7fb4d6aa0959d19b824176ead3c05775513008eeaf672a7",
+    size_bytes=223_706,
+    notes="As selfie, for GPUs with float16 arithmetic; no faster on a processor.",
+)
 _SELFIE_SQUARE = replace(
     _SELFIE,
     name="selfie-square",
@@ -102,6 +110,14 @@ _SELFIE_SQUARE = replace(
     sha256="d19ad0880f6c0d37cc2536931b6761ebc3ca60bc91ae320b3cf521c2ec7db7c8",
     size_bytes=228_032,
     notes="As selfie, for square pictures; worse than selfie on all others.",
+)
+_SELFIE_SQUARE_FP16 = replace(
+    _SELFIE_SQUARE,
+    name="selfie-square-fp16",
+    file="selfie-square-fp16.onnx",
+    sha256="c4e20b61f792b312c8a0553e4d02684593f8a2b747d7c34f9811e8864306a330",
+    size_bytes=223_705,
+    notes="As selfie-square, for GPUs with float16 arithmetic; no faster on a processor.",
 )
 _MULTICLASS = ModelSpec(
     name="selfie-multiclass",
@@ -125,6 +141,14 @@ _MULTICLASS_INT8 = replace(
     size_bytes=4_440_100,
     notes="As selfie-multiclass in less than half the time, for processors; as exact on people.",
 )
+_MULTICLASS_FP16 = replace(
+    _MULTICLASS,
+    name="selfie-multiclass-fp16",
+    file="selfie-multiclass-fp16.onnx",
+    sha256="d17157f83ef98b8c534feb6a2829070d006c1cb26cbb63bfc542786117bb78b0",
+    size_bytes=8_149_718,
+    notes="As selfie-multiclass, for GPUs with float16 arithmetic; no faster on a processor.",
+)
 _MULTICLASS_FAST = replace(
     _MULTICLASS_INT8,
     name="selfie-multiclass-fast",
@@ -137,9 +161,12 @@ SHIPPED: tuple[ModelSpec, ...] = (
     _U2NETP_INT8,
     _U2NETP_FP16,
     _SELFIE,
+    _SELFIE_FP16,
     _SELFIE_SQUARE,
+    _SELFIE_SQUARE_FP16,
     _MULTICLASS,
     _MULTICLASS_INT8,
+    _MULTICLASS_FP16,
     _MULTICLASS_FAST,
 )
 
