@@ -177,8 +177,8 @@ class EstimateSettings(_Checked):
 class MovingSettings(EstimateSettings):
     """How alpha of moving pictures is made: files and cameras alike."""
 
-    model: str = "selfie-multiclass-int8"
-    """People; for anything else see `rtmatte models list`."""
+    model: str = "people"
+    """As one net or another, by device; for anything else see `rtmatte models list`."""
     focus: FocusName = "whole"
     """What the model sees: the whole picture, the part with everybody in it at as many pixels, or at half as many."""
     skip_still: bool = True

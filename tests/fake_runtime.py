@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 
+from rtmatte.matting.precision import precision_of
+
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 CPU_MEMORY = "cpu"
@@ -88,6 +90,7 @@ class FakeRuntime:
         if graph and self.graph == "refused":
             raise RuntimeError("not all nodes have been partitioned to the CUDAExecutionProvider")
         session = FakeSession(self, onnxruntime.InferenceSession(model, options, [CPU]), names, told, options, graph)
+        session.precision = precision_of(model).replace("float", "fp")
         self.opened.append(session)
         return session
 
@@ -100,6 +103,8 @@ class FakeSession:
     told: dict[str, dict[str, str]]
     options: Any
     graph: bool
+    precision: str = ""
+    """The model's: `int8`, `fp16`, `fp32, weights fp16`."""
     runs: int = 0
     crossed: Counter[str] = field(default_factory=Counter)
     """How often each input and output was an array of the processor's, in runs with bindings."""

@@ -264,7 +264,7 @@ def test_what_began_in_the_warm_up_is_not_counted() -> None:
     for times in (measured.latency, measured.stages["estimate"]):
         assert times.percentile_ms(100) == pytest.approx(50, rel=0.013)
     rounds = [Round(measured, None, None, None, None)]
-    bound = CaseResult(Case("u2netp", TINY, "cpu", 2), "float32", "measured", "", None, rounds).bound()
+    bound = CaseResult(Case("u2netp", TINY, "cpu", 2), "measured", "", None, rounds).bound()
     assert bound.share == 1
     assert bound.overhead == 1
 
@@ -279,7 +279,7 @@ def case_result(model: str, fps: list[float], stage_ms: dict[str, float]) -> Cas
         latency = LatencyHistogram()
         latency.add(3 / rate)
         rounds.append(Round(Measured(round(10 * rate), 10.0, 0.3, latency, stages, 80.0), 100, 2**28, None, 0.02))
-    return CaseResult(Case(model, TINY, "cpu", 2), "float32", "measured", "", Used(TINY, "a provider", "x264"), rounds)
+    return CaseResult(Case(model, TINY, "cpu", 2), "measured", "", Used(TINY, model, "a provider", "x264"), rounds)
 
 
 def test_frames_that_are_worked_on_together_each_have_their_part_of_the_time() -> None:
@@ -319,7 +319,7 @@ def test_what_bounds_a_run_is_the_busiest_stage() -> None:
     assert of_file.share == pytest.approx(0.8)
     assert of_file.overhead == pytest.approx(1.25)
     of_two = case_result("u2netp", [20.0, 20.0], {"decode": 3, "resize": 1, "estimate": 69, "encode": 40})
-    of_two.used = Used(TINY, "a provider", "x264", frames_at_once=2)
+    of_two.used = Used(TINY, of_two.case.model, "a provider", "x264", frames_at_once=2)
     assert (of_two.bound().what, of_two.bound().share) == ("encode", pytest.approx(0.8)), "two frames in 70 ms"
     stages = {"decode": 1.0, "framing": 0.5, "resize": 1.5, "estimate": 18.0}
     stages |= {"smooth": 2.0, "refine": 1.0, "composite": 2.0, "send": 30.0}
@@ -670,7 +670,7 @@ def test_the_scene_moves_and_is_always_the_same(tmp_path: Path) -> None:
 def kept_result() -> dict[str, Any]:
     """Two measured cases, one of a name that needs escaping, and one that isn't there."""
     stages = dict.fromkeys(FILE_STAGES, 2.0)
-    gone = CaseResult(Case("u2netp", TINY, "cuda", None), "float32", "unavailable", "no <CUDA> & no driver")
+    gone = CaseResult(Case("u2netp", TINY, "cuda", None), "unavailable", "no <CUDA> & no driver")
     return BenchResult(
         machine={"processor": "A <B> & C", "cores": 2, "memory_gib": 8.0, "gpus": ["G"], "system": "S"},
         conditions={"governors": [], "throttled": None, "on_battery": None, "others_share": 0.02, "gpu_slowed_by": []},

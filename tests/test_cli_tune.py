@@ -15,8 +15,7 @@ from rtmatte.cli import app
 from rtmatte.errors import ProviderUnavailableError
 from rtmatte.runs import others_watch
 from rtmatte.runs.tune import tuner
-from rtmatte.runs.tune.candidates import FALLBACK
-from tests.fake_machines import FakeMachine, machine
+from tests.fake_machines import BEST_AT_30, FakeMachine, machine
 from tests.test_cli import rtmatte
 
 
@@ -43,9 +42,9 @@ def test_the_table_tells_what_is_taken_and_why(on_paper: list[FakeMachine]) -> N
     lines = done.stdout.splitlines()
     assert re.match(r"30 fps at 1280x720, measured in \d\.\d s", lines[0])
     (chosen,) = [line for line in lines if line.rstrip().endswith(" chosen")]
-    took = on_paper[0].takes(FALLBACK, 2, carried=False)
+    took = on_paper[0].takes(BEST_AT_30, 2, carried=False)
     for part in (
-        FALLBACK,
+        BEST_AT_30,
         "256x192 int8",
         "CPU, 2",
         " own ",
@@ -56,7 +55,7 @@ def test_the_table_tells_what_is_taken_and_why(on_paper: list[FakeMachine]) -> N
         assert part in chosen
     assert any("selfie-multiclass " in line and "too slow" in line for line in lines)
     assert any("selfie " in line and "worse matte" in line for line in lines)
-    assert f"chosen: {FALLBACK} with 2 threads and own masks" in done.stdout
+    assert f"chosen: {BEST_AT_30} with 2 threads and own masks" in done.stdout
     assert done.stderr == "measuring, five seconds at most\n"
 
 
@@ -93,14 +92,14 @@ def test_json_has_the_whole_table(on_paper: list[FakeMachine]) -> None:
     assert chosen["candidate"] == told["taken"]
     assert {"estimate_ms_p50", "estimate_ms_p95", "frame_ms", "cpu_ms"} == set(chosen["measured"])
     assert all(row["measured"] or row["reason"] for row in told["rows"])
-    assert FALLBACK in told["chosen"]
+    assert BEST_AT_30 in told["chosen"]
 
 
 @pytest.mark.parametrize("option", ["--target-fps", "--fps"])
 def test_more_frames_ask_for_a_lighter_net(on_paper: list[FakeMachine], option: str) -> None:
     told = json.loads(run_tune("--json", option, "60").stdout)
     assert told["target"]["frame_rate"] == 60
-    assert told["taken"]["model"] != FALLBACK or told["taken"]["carried"]
+    assert told["taken"]["model"] != BEST_AT_30 or told["taken"]["carried"]
 
 
 def test_what_is_given_is_not_chosen(on_paper: list[FakeMachine]) -> None:

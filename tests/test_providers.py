@@ -17,7 +17,7 @@ from rtmatte.errors import ProviderUnavailableError
 from rtmatte.matting import devices, open_session, providers, session
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import device_notices, why_there
-from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
+from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic, may_leave_cores
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.session import OnnxSession, check_runtime
 from rtmatte.matting.weights import read_verified
@@ -155,6 +155,63 @@ def test_a_model_for_several_frames_at_once_is_loaded_once(install: Install) -> 
         assert load_matter("selfie", side_by_side=True, threads=2).provider == provider
         (opened,) = runtime.opened
         assert opened.options.intra_op_num_threads == (2 if built else 1)
+
+
+@pytest.mark.parametrize(
+    ("system", "distribution", "built", "device", "expected"),
+    [
+        ("Linux", "onnxruntime", (), "auto", "selfie-multiclass-int8"),
+        ("Linux", "onnxruntime-gpu", (CUDA,), "auto", "selfie-multiclass-fp16"),
+        ("Linux", "onnxruntime-gpu", (CUDA,), "cpu", "selfie-multiclass-int8"),
+        ("Linux", "onnxruntime-gpu", (CUDA, "TensorrtExecutionProvider"), "tensorrt", "selfie-multiclass-fp16"),
+        ("Windows", "onnxruntime-directml", ("DmlExecutionProvider",), "auto", "selfie-multiclass-fp16"),
+        ("Darwin", "onnxruntime", ("CoreMLExecutionProvider",), "auto", "selfie-multiclass-fp16"),
+        ("Linux", "onnxruntime-openvino", ("OpenVINOExecutionProvider",), "auto", "selfie-multiclass-int8"),
+        ("Linux", "onnxruntime-openvino", ("OpenVINOExecutionProvider",), "openvino-gpu", "selfie-multiclass-fp16"),
+    ],
+)
+def test_people_is_the_net_that_suits_the_device(
+    install: Install, system: str, distribution: str, built: tuple[str, ...], device: Device, expected: str
+) -> None:
+    runtime = install(distribution, *built, system=system)
+    for options in ({}, {"side_by_side": True, "batch": None}, {"focus": "near"}):
+        assert load_matter("people", device=device, **options).name == expected
+    assert {opened.precision for opened in runtime.opened} == {expected.removeprefix("selfie-multiclass-")}
+    assert load_matter("selfie-multiclass-int8", device=device).name == "selfie-multiclass-int8", "as it was asked for"
+
+
+def test_people_is_the_processors_net_where_the_device_does_not_come_up(install: Install) -> None:
+    runtime = install("onnxruntime-gpu", CUDA, broken="error 100: no such device")
+    assert load_matter("people").name == "selfie-multiclass-int8"
+    assert [opened.precision for opened in runtime.opened] == ["int8"]
+
+
+def test_the_other_net_is_not_even_read_where_no_device_can_come_up(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("rtmatte.matting.load.read_verified", lambda row: read.append(row.name) or read_verified(row))
+    install("onnxruntime")
+    load_matter("people")
+    assert read == ["selfie-multiclass-int8"]
+
+
+@pytest.mark.parametrize(
+    ("system", "distribution", "there", "device", "expected"),
+    [
+        ("Linux", "onnxruntime", [CPU], "auto", False),
+        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "auto", True),
+        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "cpu", False),
+        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "cuda", True),
+        ("Linux", "onnxruntime-openvino", ["OpenVINOExecutionProvider", CPU], "auto", False),
+        ("Linux", "onnxruntime-openvino", ["OpenVINOExecutionProvider", CPU], "openvino-gpu", True),
+        ("Darwin", "onnxruntime", ["CoreMLExecutionProvider", CPU], "auto", True),
+    ],
+)
+def test_where_a_model_may_leave_the_cores(
+    system: str, distribution: str, there: list[str], device: Device, expected: bool
+) -> None:
+    assert may_leave_cores(device, distribution, there, system) is expected
 
 
 OPTIONS = [

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtmatte.errors import RuntimeNotInstalledError, WeightsError
-from rtmatte.matting.registry import SHIPPED
-from rtmatte.runs.tune.candidates import FALLBACK, MODELS, WORK_MS, Candidate, candidates
+from rtmatte.matting.registry import SHIPPED, find_model
+from rtmatte.runs.tune.candidates import ELSEWHERE, FALLBACK, MODELS, WORK_MS, Candidate, candidates
 from rtmatte.runs.tune.decide import Measured, Row, Target, choose
 from rtmatte.runs.tune.order import HOPELESS, NOT_NEEDED
 from rtmatte.runs.tune.quality import CARRIED, FRAME_MS, MAD, carried_loss, grade
 from rtmatte.runs.tune.search import NO_TIME, Limits, Search
 from rtmatte.runs.tune.tuner import BUDGET_S
 from rtmatte.settings import LiveSettings
-from tests.fake_machines import FakeMachine, machine
+from tests.fake_machines import BEST_AT_30, FakeMachine, machine
 
 HD = (1280, 720)
 _RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "quality"
@@ -117,6 +117,7 @@ def test_nothing_measured_nothing_chosen() -> None:
     ("model", "result"),
     [
         ("selfie-multiclass", "default_model=selfie-multiclass"),
+        ("selfie-multiclass-fp16", "default_model=rounded_selfie-multiclass-fp16.onnx"),
         ("selfie-multiclass-int8", "default"),
         ("selfie-multiclass-fast", "default_model=selfie-multiclass-fast"),
         ("selfie", "selfie"),
@@ -126,7 +127,7 @@ def test_nothing_measured_nothing_chosen() -> None:
 )
 def test_figures_are_those_that_were_kept(model: str, result: str) -> None:
     kept = json.loads((_RESULTS / f"{result}.json").read_text())
-    assert kept["config"]["model"] == model
+    assert Path(kept["config"]["model"]).name.removesuffix(".onnx") in (model, "people")
     assert MAD[model] == pytest.approx(kept["mean"]["mad"], abs=_TELLS_NOTHING)
 
 
@@ -146,8 +147,10 @@ def test_later_masks_are_never_better(one: float, other: float) -> None:
 
 
 def test_every_candidate_has_its_figures() -> None:
-    assert set(MODELS) <= {row.name for row in SHIPPED} & MAD.keys() & WORK_MS.keys()
-    assert FALLBACK in MODELS
+    assert {*MODELS, *ELSEWHERE} <= {row.name for row in SHIPPED} & MAD.keys() & WORK_MS.keys()
+    on_cores, elsewhere = find_model(FALLBACK).by_device or ()
+    assert on_cores.name in MODELS
+    assert elsewhere.name in ELSEWHERE
 
 
 # --- what there is to choose from ---
@@ -163,6 +166,8 @@ def test_the_settings_leave_so_much_open() -> None:
     assert found(1, model="selfie", when_slow="drop") == {("selfie", 1, False)}
     assert found(3, model="selfie", when_slow="propagate", threads=3) == {("selfie", 3, True)}
     assert len(candidates(LiveSettings(), HD, 2)) == len(found(2)), "each once"
+    anywhere = {one.model for one in candidates(LiveSettings(), HD, 2, elsewhere=True)}
+    assert anywhere == {*MODELS, *ELSEWHERE}
 
 
 def test_the_same_net_at_the_same_size_is_one_candidate() -> None:
@@ -215,13 +220,15 @@ def test_where_nothing_keeps_up_what_comes_nearest_is_taken() -> None:
     assert candidate.model == "selfie"
 
 
-def test_a_gpu_gets_the_float_net_and_threads_make_no_difference() -> None:
+def test_a_gpu_gets_the_float16_net_and_threads_make_no_difference() -> None:
     gpu = machine(0.1, provider="CUDAExecutionProvider", threads=8)
     gpu.net_ms |= {"selfie-multiclass": 2.0, "selfie-multiclass-int8": 7.0, "selfie-multiclass-fast": 6.0}
-    table = tuned(gpu, everything=True)
+    gpu.net_ms["selfie-multiclass-fp16"] = 1.0
+    options = candidates(LiveSettings(), HD, 8, elsewhere=True)
+    table = Search(options, gpu, AT_30, Limits(gpu.now + BUDGET_S, True, gpu.clock)).run()
     row = choose(table, AT_30)
     assert row is not None
-    assert row.candidate.model == "selfie-multiclass"
+    assert row.candidate.model == "selfie-multiclass-fp16"
     assert {threads for _, threads in gpu.loads} == {8}
     assert {row.reason for row in table if row.candidate.threads == 4} == {
         "as with 8 threads: on CUDAExecutionProvider"
@@ -257,7 +264,9 @@ def test_errors_that_no_other_candidate_mends_are_raised() -> None:
 
 
 @settings(deadline=None)
-@given(st.floats(0.05, 8), st.lists(st.floats(0.6, 1.6), min_size=5, max_size=5), st.floats(10, 120))
+@given(
+    st.floats(0.05, 8), st.lists(st.floats(0.6, 1.6), min_size=len(WORK_MS), max_size=len(WORK_MS)), st.floats(10, 120)
+)
 def test_the_search_finds_what_measuring_everything_would(times: float, odd: list[float], rate: float) -> None:
     one = machine(times, load_s=0.0)
     one.net_ms = {model: ms * factor for (model, ms), factor in zip(one.net_ms.items(), odd, strict=True)}
@@ -300,12 +309,12 @@ def test_a_near_miss_has_a_second_chance() -> None:
 
     def slow_at_first(model: str, threads: int, *, carried: bool) -> Measured:
         took = takes(model, threads, carried=carried)
-        disturbed = model == FALLBACK and prober.measured.count((model, threads, carried)) == 1
+        disturbed = model == BEST_AT_30 and prober.measured.count((model, threads, carried)) == 1
         return replace(took, frame_ms=took.frame_ms * 1.3) if disturbed else took
 
     prober.takes = slow_at_first  # type: ignore[method-assign]
-    assert taken(prober) == Candidate(model=FALLBACK, threads=2, carried=False)
-    assert prober.measured.count((FALLBACK, 2, False)) == 2
+    assert taken(prober) == Candidate(model=BEST_AT_30, threads=2, carried=False)
+    assert prober.measured.count((BEST_AT_30, 2, False)) == 2
 
 
 @settings(deadline=None)

@@ -24,7 +24,7 @@ from rtmatte.runs.tune.quality import MAD
 from rtmatte.runs.tune.stand_in import Beside, StandIn
 from rtmatte.runs.tune.tuner import BUDGET_S, Tuning, tune
 from rtmatte.settings import LiveSettings
-from tests.fake_machines import FakeMachine, machine
+from tests.fake_machines import BEST_AT_30, FakeMachine, machine
 from tests.live_runs import FunctionMatter, upper_half
 
 HD = (1280, 720)
@@ -152,14 +152,14 @@ def test_what_cannot_be_read_is_measured_again_with_a_notice(tmp_path: Path, kin
 def test_a_folder_that_cannot_be_written_is_a_notice(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = tune_on(machine(), tmp_path / "file" / "folder")
-    assert found.taken.model == FALLBACK
+    assert found.taken.model == BEST_AT_30
     assert "can't be kept" in found.notices[-1]
 
 
 def test_what_was_measured_beside_busy_programs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others_watch, "busy_seconds", lambda: 1e3 * time.monotonic())
     found = tune_on(machine(), tmp_path)
-    assert found.taken.model == FALLBACK
+    assert found.taken.model == BEST_AT_30
     assert "Other programs used 100%" in found.notices[0]
     assert list(tmp_path.iterdir()) == []
 
@@ -230,7 +230,7 @@ def test_a_cap_on_processor_time_takes_a_lighter_net(tmp_path: Path, monkeypatch
     monkeypatch.setattr(tuner, "usable_cores", lambda: 4)
     free = tune_on(machine(0.5, threads=2), tmp_path)
     capped = tune_on(machine(0.5, threads=2), tmp_path, settings={"max_cpu_percent": 8, "threads": 2})
-    assert free.taken.model == FALLBACK
+    assert free.taken.model == BEST_AT_30
     assert MAD[capped.taken.model] > MAD[free.taken.model]
 
 
@@ -249,10 +249,15 @@ def slowly(_frame: Frame) -> F32:
     return upper_half(_frame)
 
 
+def load(monkeypatch: pytest.MonkeyPatch, matter: FunctionMatter) -> None:
+    """Whatever is to be loaded, it is that matter, which passes for the net of selfie."""
+    matter.name = "selfie"
+    monkeypatch.setattr(probe_module, "load_matter", lambda *_args, **_options: matter)
+
+
 @pytest.mark.parametrize("carried", [False, True])
 def test_a_measurement_has_the_net_and_the_rest(carried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    matter = FunctionMatter(slowly)
-    monkeypatch.setattr(probe_module, "load_matter", lambda *_args, **_options: matter)
+    load(monkeypatch, FunctionMatter(slowly))
     prober = Probe(SMALL, (160, 96), lambda: False)
     loaded = prober.load("selfie", 2)
     assert loaded.input_wh == (256, 144)
@@ -265,7 +270,7 @@ def test_a_measurement_has_the_net_and_the_rest(carried: bool, monkeypatch: pyte
 
 
 def test_without_time_there_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_module, "load_matter", lambda *_args, **_options: FunctionMatter(slowly))
+    load(monkeypatch, FunctionMatter(slowly))
     prober = Probe(SMALL, (160, 96), lambda: False)
     loaded = prober.load("selfie", 2)
     assert prober.measure(loaded, carried=False, deadline=time.monotonic() - 1) is None
@@ -278,7 +283,7 @@ def test_a_hopeless_net_is_not_measured_for_long(monkeypatch: pytest.MonkeyPatch
         return upper_half(frame)
 
     matter = FunctionMatter(hopeless)
-    monkeypatch.setattr(probe_module, "load_matter", lambda *_args, **_options: matter)
+    load(monkeypatch, matter)
     prober = Probe(SMALL, (160, 96), lambda: False)
     took = prober.measure(prober.load("selfie", 2), carried=False, deadline=float("inf"))
     assert took is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -69,17 +70,26 @@ def load_matter(
     path = Path(name)
     if model_spec is not None or path.suffix == ".onnx":
         net, label = read_net_spec(Path(model_spec or path.with_suffix(".toml"))), path.stem
-        data = _own(path)
+        data, elsewhere = _own(path), None
     else:
         row = find_model(str(name))
-        net, label, data = row.net, row.name, read_verified(row)
+        on_cores, elsewhere = row.by_device or (row, None)
+        net, label, data = row.net, on_cores.name, read_verified(on_cores)
     all_threads = default_threads() if threads is None else threads
     at_once = max(1, min(all_threads, _MOST_AT_ONCE))
     apart = net.family == "image" and focus == "whole"  # frames can be answered without each other
     if not side_by_side or not apart or batch not in (None, 1) or device not in ("auto", "cpu"):
         at_once = 1
     # Twins share the session's threads, of which each caller is one. Other providers give all of them to one frame.
-    session = OnnxSession(data, device=device, threads=all_threads, cpu_threads=all_threads - at_once + 1)
+    session = OnnxSession(
+        data,
+        elsewhere=None if elsewhere is None else partial(read_verified, elsewhere),
+        device=device,
+        threads=all_threads,
+        cpu_threads=all_threads - at_once + 1,
+    )
+    if elsewhere is not None and not session.on_cores:
+        label = elsewhere.name
     if at_once > 1 and session.on_cpu:
         twins = [session, *(session.twin() for _ in range(at_once - 1))]
         each = (matter_for(net, one, name=label, sample_aspect_ratio=sample_aspect_ratio) for one in twins)

@@ -112,6 +112,7 @@ def _on(provider: Provider, wish: Wish, *, least_share: float) -> Opened:
     what = f"{wish.distribution} {wish.runtime.__version__}"
     if provider.name not in wish.runtime.get_available_providers():
         raise _NotBuiltInError(f"{what} is built without {provider.title}")
+    wish = wish.for_provider(provider)
     printed = io.StringIO()
     failure = ""
     session = None

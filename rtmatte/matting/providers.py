@@ -29,8 +29,8 @@ import contextlib
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -52,7 +52,8 @@ _X86 = "an x86 processor on Linux or Windows"
 class Wish:
     """What is to run: the model's bytes, threads for the processor's part, and the runtime that is installed.
 
-    `cpu_threads`: how many there are if it all runs on onnxruntime's own provider for processors.
+    `cpu_threads`: how many there are if it all runs on onnxruntime's own provider for processors. `elsewhere` reads
+    the bytes to be taken instead by a provider that doesn't compute on a processor's cores.
     """
 
     runtime: Any
@@ -60,6 +61,13 @@ class Wish:
     model: bytes
     threads: int
     cpu_threads: int
+    elsewhere: Callable[[], bytes] | None = None
+
+    def for_provider(self, provider: Provider) -> Wish:
+        """With the model that it gets. Raises: what `elsewhere` raises."""
+        if provider.on_cores or self.elsewhere is None:
+            return self
+        return replace(self, model=self.elsewhere(), elsewhere=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Provider:
     `extra`: rtmatte's, which installs a runtime that contains it. `needs`: besides that. `behind`: providers that take
     what it leaves. `after_runs`: in which run of a shape a session is made for just that shape. `graphs`: such a
     session replays a CUDA graph (see fixed_shapes.py). `builds`: for minutes, in the first run of a shape or where a
-    graph of fixed shape is loaded.
+    graph of fixed shape is loaded. `on_cores`: it computes on the processor's.
     """
 
     device: Device
@@ -82,6 +90,7 @@ class Provider:
     after_runs: int = 1
     graphs: bool = False
     builds: bool = False
+    on_cores: bool = False
 
     @property
     def distribution(self) -> str:
@@ -183,11 +192,20 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider("coreml", "CoreMLExecutionProvider", "Core ML", "cpu", "a Mac", _coreml),
     Provider("directml", "DmlExecutionProvider", "DirectML", "directml", _DIRECTX_GPU, _directml),
-    Provider("openvino", _OPENVINO, "OpenVINO", "openvino", _X86, _openvino),
+    Provider("openvino", _OPENVINO, "OpenVINO", "openvino", _X86, _openvino, on_cores=True),
     Provider("openvino-gpu", _OPENVINO, "OpenVINO on Intel graphics", "openvino", _INTEL_GPU, _openvino_gpu),
 )
 BY_DEVICE: Mapping[str, Provider] = {provider.device: provider for provider in PROVIDERS}
 _AUTOMATIC: Mapping[str, tuple[str, ...]] = {"Darwin": ("coreml",), "Windows": ("cuda", "directml")}
+
+
+def may_leave_cores(device: Device, distribution: str, there: Collection[str], system: str) -> bool:
+    """Whether a model may come to run on something else than the processor's cores. `there`: the providers that the
+    installed runtime contains; the rest as for `automatic`."""
+    if device == "cpu":
+        return False
+    tried = automatic(distribution, system) if device == "auto" else [BY_DEVICE[device]]
+    return any(not provider.on_cores and provider.name in there for provider in tried)
 
 
 def automatic(distribution: str, system: str) -> list[Provider]:

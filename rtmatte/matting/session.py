@@ -20,7 +20,7 @@ import contextlib
 import copy
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, get_args
@@ -150,10 +150,18 @@ class OnnxSession:
     provider_missed: str
 
     def __init__(
-        self, model: bytes, *, device: Device = "auto", threads: int | None = None, cpu_threads: int | None = None
+        self,
+        model: bytes,
+        *,
+        elsewhere: Callable[[], bytes] | None = None,
+        device: Device = "auto",
+        threads: int | None = None,
+        cpu_threads: int | None = None,
     ) -> None:
-        """Loads ONNX bytes. `threads` is for the CPU; by default as many as this process may use, at most 8.
-        `cpu_threads` takes its place if onnxruntime's own provider for processors is what runs the model.
+        """Loads ONNX bytes; those that `elsewhere` reads, where it isn't a processor's cores that run them.
+
+        `threads` is for the CPU; by default as many as this process may use, at most 8. `cpu_threads` takes its place
+        if onnxruntime's own provider for processors is what runs the model.
 
         `"auto"` takes what suits the system and really comes up, else the CPU (see providers.py).
 
@@ -170,12 +178,12 @@ class OnnxSession:
         distribution, runtime = _import_runtime()
         threads = threads or default_threads()
         cpu_threads = cpu_threads or threads
-        opened = open_session(Wish(runtime, distribution, model, threads, cpu_threads), device)
+        opened = open_session(Wish(runtime, distribution, model, threads, cpu_threads, elsewhere), device)
         self._session = opened.session
         self._reason, self.provider_missed = opened.reason, opened.missed
         used = self._session.get_providers()[0]
         self.on_cpu = used == CPU
-        self.on_cores = self.on_cpu or (opened.provider is not None and opened.provider.device == "openvino")
+        self.on_cores = self.on_cpu or (opened.provider is not None and opened.provider.on_cores)
         threads = cpu_threads if self.on_cpu else threads
         self.provider = f"{used}, {threads} thread{'s' * (threads > 1)}" if self.on_cores else used
         self._inputs = {port.name: port.type for port in self._session.get_inputs()}

@@ -75,7 +75,7 @@ def run_camera(
         on_stage=recorder.stage,
         stop=stop,
     )
-    return Used(status.size_wh, status.provider, _DEVICE, device_notices=status.device_notices)
+    return Used(status.size_wh, status.model, status.provider, _DEVICE, device_notices=status.device_notices)
 
 
 class _Watch:

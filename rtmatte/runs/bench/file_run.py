@@ -43,12 +43,13 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a case really ran with, as read back: `output` is the encoder or the device.
+    """What a case really ran with, as read back: `net` is the model's own name, `output` the encoder or the device.
 
     `frames_at_once`: so many the model works on at the same time. `device_notices`: as the run's report tells them.
     """
 
     size_wh: tuple[int, int]
+    net: str
     provider: str
     output: str
     frames_at_once: int = 1
@@ -111,7 +112,9 @@ def run_clip(
         except _EnoughMeasured:
             pass
     # Read afterwards: whether a net can take batches turns out with its first frames.
-    return Used(frames.format.size_wh, matter.provider, sink.encoder, stages[0].at_once, device_notices(matter))
+    return Used(
+        frames.format.size_wh, matter.name, matter.provider, sink.encoder, stages[0].at_once, device_notices(matter)
+    )
 
 
 def _timed(stage: Stage, recorder: Recorder) -> Stage:

@@ -88,7 +88,7 @@ def _csv_row(case: dict[str, Any]) -> dict[str, Any]:
         "height": height,
         **{
             name: case[name]
-            for name in ("device", "threads", "batch", "status", "reason", "provider", "precision", "output")
+            for name in ("device", "threads", "batch", "status", "reason", "net", "provider", "precision", "output")
         },
         "rounds": len(case["rounds"]),
     }

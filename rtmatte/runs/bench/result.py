@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from rtmatte.matting.precision import precision_of
+from rtmatte.matting.registry import find_model
+from rtmatte.matting.weights import read_verified
 from rtmatte.runs.bench.camera_run import COMPOSING
 from rtmatte.runs.bench.cases import Case
 from rtmatte.runs.bench.file_run import Used
@@ -62,10 +65,9 @@ class Bound:
 
 @dataclass(slots=True)
 class CaseResult:
-    """A case and all its rounds; `reason` says why there are none. `precision` is what the model's file says."""
+    """A case and all its rounds; `reason` says why there are none."""
 
     case: Case
-    precision: str
     status: Status = "not run"
     reason: str = ""
     used: Used | None = None
@@ -74,6 +76,11 @@ class CaseResult:
     @property
     def size_wh(self) -> tuple[int, int] | None:
         return self.used.size_wh if self.used is not None else self.case.size_wh
+
+    @property
+    def precision(self) -> str | None:
+        """What the file of the net that ran says."""
+        return precision_of(read_verified(find_model(self.used.net))) if self.used is not None else None
 
     @property
     def fps_by_round(self) -> list[float]:
@@ -141,9 +148,10 @@ class CaseResult:
             "batch": self.case.batch,
             "status": self.status,
             "reason": impersonal(self.reason),
+            "net": self.used.net if self.used else None,
             "provider": self.used.provider if self.used else None,
             "device_notices": list(self.used.device_notices) if self.used else [],
-            "precision": self.precision if self.used else None,
+            "precision": self.precision,
             "output": impersonal(self.used.output) if self.used else None,
             "rounds": [_round_dict(one) for one in self.rounds],
         }

@@ -35,7 +35,6 @@ from rtmatte.errors import (
 from rtmatte.machine import give_back_memory
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import seconds_building
-from rtmatte.matting.precision import precision_of
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.weights import read_verified
 from rtmatte.pool import PicturePool
@@ -118,10 +117,11 @@ class _Bench:
         self._stages = file_run.STAGES if settings.camera is None else camera_run.STAGES
         self._begun = time.monotonic()
         self._gpu: Gpu = find_gpu()
-        precisions = {model: precision_of(read_verified(find_model(model))) for model in settings.models}
+        for model in settings.models:
+            read_verified(find_model(model))
         own_size_wh = self._own_size_wh()
         cases = build_cases(settings, own_size_wh)
-        self._results = [CaseResult(case, precisions[case.model]) for case in cases]
+        self._results = [CaseResult(case) for case in cases]
         self._clips = Clips(folder, settings.clip, None if settings.sizes_wh else own_size_wh)
         sizes_wh = {case.size_wh for case in cases if case.size_wh is not None and settings.camera is None}
         to_make = [size_wh for size_wh in sizes_wh if not self._clips.has(size_wh)]

@@ -68,7 +68,8 @@ class Probe:
     def load(self, model: str, threads: int) -> Loaded:
         settings = self._settings
         matter = load_matter(model, model_spec=settings.model_spec, device=settings.device, threads=threads)
-        net, data = net_of(settings, model)
+        # Of the registry's models one may be another one on this device.
+        net, data = net_of(settings, model if _is_own(settings, model) else matter.name)
         input_wh = None
         if net.family == "image":
             _, (height, width) = net.input.shapes(self._size_wh, Fraction(1))
@@ -142,7 +143,12 @@ def net_of(settings: LiveSettings, model: str) -> tuple[NetSpec, bytes]:
     Raises: as `load_matter`, but for the runtime.
     """
     path = Path(model)
-    if settings.model_spec is None and path.suffix != ".onnx":
+    if not _is_own(settings, model):
         row = find_model(model)
         return row.net, read_verified(row)
     return read_net_spec(settings.model_spec or path.with_suffix(".toml")), path.read_bytes()
+
+
+def _is_own(settings: LiveSettings, model: str) -> bool:
+    """Whether it is a file of the user's, not one of the registry's names."""
+    return settings.model_spec is not None or Path(model).suffix == ".onnx"

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 MAD = {
     "selfie-multiclass": 8.1,
+    "selfie-multiclass-fp16": 8.1,
     "selfie-multiclass-int8": 8.0,
     "selfie-multiclass-fast": 8.7,
     "selfie": 16.8,

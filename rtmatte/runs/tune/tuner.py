@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +17,7 @@ from typing import Any
 
 from rtmatte.errors import RtmatteError
 from rtmatte.machine import usable_cores
+from rtmatte.matting.providers import may_leave_cores
 from rtmatte.matting.session import check_runtime, default_threads
 from rtmatte.runs.bench.gpu.find import find_gpu
 from rtmatte.runs.bench.machine import describe_machine
@@ -87,7 +89,9 @@ def tune(
     Raises: what `load_matter` raises, if no candidate can be loaded; `UnknownModelError`.
     """
     most = CpuCap(settings.max_cpu_percent).threads(settings.threads) or default_threads()
-    options = candidates(settings, size_wh, most)
+    runtime = check_runtime()
+    elsewhere = may_leave_cores(settings.device, runtime.distribution, runtime.providers, platform.system())
+    options = candidates(settings, size_wh, most, elsewhere=elsewhere)
     target = _target(settings)
     question = Question(_about(settings, size_wh, options), _machine(settings))
     folder = folder or kept_folder()
