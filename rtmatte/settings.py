@@ -375,6 +375,8 @@ class BenchSettings(_Checked):
     """None: the model's default."""
     batches: tuple[int, ...] = ()
     """As `VideoSettings.batch`; none: what suits the device."""
+    decoder: Decoder = VideoSettings.decoder
+    """As `VideoSettings.decoder`, for all cases."""
     background: str = "blur"
     seconds_per_case: float = 5.0
     """Measured in each round, after the warm-up."""
@@ -406,6 +408,8 @@ class BenchSettings(_Checked):
                 raise SettingsError(f"--batches: expected {low:g} to {high:g}, got {batch}.")
         if self.batches and self.camera is not None:
             raise SettingsError("--batches: expected a clip, got --camera; a live run never waits for frames to batch.")
+        if self.decoder != "software" and self.camera is not None:
+            raise SettingsError("--decoder: expected a clip, got --camera, which is decoded by software.")
         for width, height in self.sizes_wh:
             if not all(16 <= side <= 8192 and side % 2 == 0 for side in (width, height)):
                 raise SettingsError(f"--sizes: expected even sides of 16 to 8192 pixels, got {width}x{height}.")

@@ -20,6 +20,8 @@ from threading import Event
 from typing import Any, get_args
 from xml.etree import ElementTree
 
+import av
+import av.error
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
@@ -50,8 +52,11 @@ from rtmatte.settings import BenchSettings, Device, VideoSettings
 from rtmatte.stats import LatencyHistogram
 from tests import clips
 from tests.decoding import decode
+from tests.fake_hardware import FakeContainer, open_fake
 
 ROOT = Path(__file__).parents[1]
+HARDWARE = "rtmatte.capture.hardware_decoder.open_accelerated"
+DEVICES = ("cuda", "videotoolbox", "d3d11va")
 TINY = (64, 48)
 FILE_STAGES = ["decode", "resize", "estimate", "smooth", "refine", "composite", "encode"]
 
@@ -166,6 +171,8 @@ def test_the_plan_keeps_to_the_budget() -> None:
         ({"devices": ("cpu", "tpu")}, "got 'tpu'"),
         ({"batches": (0,)}, "--batches: expected 1 to 64, got 0"),
         ({"batches": (4,), "camera": "pattern"}, "--batches: expected a clip"),
+        ({"decoder": "hardware", "camera": "pattern"}, "--decoder: expected a clip"),
+        ({"decoder": "cuda"}, "--decoder"),
         ({"threads": (0,)}, "--threads: expected 1 to 256, got 0"),
         ({"sizes_wh": ((63, 48),)}, "got 63x48"),
         ({"rounds": 0}, "--rounds: expected 1 to 100, got 0"),
@@ -359,7 +366,10 @@ def test_rounds_take_turns_and_the_result_holds_everything(tmp_path: Path) -> No
     first, _, other, missing = kept["cases"]
     assert missing["reason"] == "no CUDA in libcuda.so"
     assert missing["rounds"] == []
-    assert (first["provider"], first["precision"], first["output"]) == ("test provider", "float32", "libx264")
+    ran = [first[name] for name in ("provider", "precision", "output", "decoder")]
+    assert ran == ["test provider", "float32", "libx264", "software"]
+    assert missing["decoder"] is None
+    assert ran_on(first) == "test provider; float32; libx264"
     assert other["precision"] == "float32, weights float16"
     assert first["ratio_to_first"] is None
     assert set(other["ratio_to_first"]) == {"ratio", "low", "high", "verdict"}
@@ -495,6 +505,57 @@ def test_a_device_that_did_not_come_up_is_told(source: dict[str, str], monkeypat
     (said,) = case["device_notices"]
     assert said.endswith("CUDA didn't come up: no driver.")
     assert ran_on(case).endswith(said)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["generated", "a file"])
+def test_a_clip_is_decoded_by_hardware_if_so_chosen(own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[int, int]] = []
+
+    def noted(path: Path, device: str) -> FakeContainer:
+        with av.open(str(path)) as container:
+            opened.append((container.streams.video[0].width, container.streams.video[0].height))
+        return open_fake(path, device)
+
+    monkeypatch.setattr(HARDWARE, noted)
+    source = {"clip": clips.plain(tmp_path / "in.mp4", frame_count=12), "sizes_wh": ()} if own else {}
+    result = measure(decoder="hardware", rounds=2, seconds_per_case=0.5, **source)
+    (case,) = result.as_dict()["cases"]
+    assert case["status"] == "measured"
+    assert case["decoder"] in DEVICES
+    assert ran_on(case) == f"test provider; float32; libx264; decoded by {case['decoder']}"
+    assert result.cases[0].rounds[0].measured.frames > 12, "longer than it lasts"
+    looks = 1 + own + 2  # rehearsal, the clip's size, two rounds: once to try it, once to read
+    assert opened == [clips.SIZE_WH if own else TINY] * 2 * looks, "and none to begin again"
+    with ResultFiles(json_to=None, csv_to=tmp_path / "a.csv", plot_to=None, overwrite=False) as files:
+        files.write(result.as_dict(), None)
+    (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert row["decoder"] == case["decoder"]
+
+
+@pytest.mark.parametrize("options", [{}, {"clip": True}, {"clip": True, "sizes_wh": ()}], ids=str)
+def test_a_decoder_that_is_not_there_is_told_as_for_a_run(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path, _device: str) -> FakeContainer:
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(HARDWARE, fail)
+    if "clip" in options:
+        options = options | {"clip": clips.plain(tmp_path / "in.mp4", frame_count=3)}
+    with pytest.raises(errors.DecoderUnavailableError, match="No hardware decoder works on this machine"):
+        measure(decoder="hardware", **options)
+
+
+def test_a_size_that_the_decoder_does_not_take_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small_only(path: Path, device: str) -> FakeContainer:
+        if path.stem == "800x600":
+            raise av.error.ExternalError(1, "Generic error in an external library")
+        return open_fake(path, device)
+
+    monkeypatch.setattr(HARDWARE, small_only)
+    kept = measure(decoder="hardware", sizes_wh=((800, 600), TINY)).as_dict()
+    assert [case["status"] for case in kept["cases"]] == ["failed", "measured"]
+    assert "Generic error in an external library" in kept["cases"][0]["reason"]
 
 
 def test_stopping_gives_what_there_is_so_far() -> None:
@@ -872,6 +933,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_p
         (["--sizes", "big"], 2, "--sizes: expected WIDTHxHEIGHT"),
         (["--threads", "two"], 2, "--threads: expected whole numbers"),
         (["--batches", "2,many"], 2, "--batches: expected whole numbers"),
+        (["--decoder", "hardware", "--camera", "pattern"], 2, "--decoder: expected a clip"),
         (["--rounds", "0"], 2, "--rounds"),
         (["--budget", "1"], 2, "--budget: expected"),
         (["--camera", __file__], 3, "--camera file:"),

@@ -203,7 +203,7 @@ def test_what_a_gpu_did_during_a_run() -> None:
     assert use is not None
     assert use_of_all([use, cooler]) == GpuUse(1000, 1500, 0, 500, 200.0, 66, 1850, ("heat",))
     case = {"provider": "CUDAExecutionProvider", "precision": "float32", "output": "libx264", "gpu": use.as_dict()}
-    case["device_notices"] = []
+    case |= {"model": "selfie", "net": "selfie", "decoder": "software", "device_notices": []}
     assert ran_on(case).endswith("; GPU at 210 W, 66 °C, 1800 MHz, slowed down by heat")
     with GpuWatch(NO_GPU) as none:
         pass

@@ -109,6 +109,7 @@ def result(fps: dict[str, list[float]], **others: Any) -> dict[str, Any]:
             "provider": "CPUExecutionProvider, 2 threads",
             "precision": "float32",
             "output": "libx264",
+            "decoder": "software",
             "rounds": [{"fps": rate, "latency_ms": {"p50": 4e3 / rate}} for rate in rates_of_rounds],
         }
         for model, rates_of_rounds in fps.items()
@@ -160,6 +161,7 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
         "provider": "CUDAExecutionProvider",
         "precision": "int8",
         "output": "h264_nvenc",
+        "decoder": "cuda",
     }
     old["conditions"] = {
         "governors": ["powersave"],
@@ -171,7 +173,7 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
     old["machine"] |= {"opencv": "4.10", "gpus": ["A GPU"]}
     old["notes"] = ["The machine ran on battery.", "Runs were shortened to 0.5 s to fit the budget."]
     found = compare(new, old)
-    assert [one.changed for one in found.differences] == [("provider", "precision", "output"), ()]
+    assert [one.changed for one in found.differences] == [("provider", "precision", "output", "decoder"), ()]
     silent = copy.deepcopy(new)
     silent["conditions"]["governors"] = []
     assert not any("governors" in warning for warning in compare(silent, old).warnings)
@@ -180,6 +182,7 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
         f"{label}: Not the same provider: CUDAExecutionProvider before, CPUExecutionProvider, 2 threads now.",
         f"{label}: Not the same precision: int8 before, float32 now.",
         f"{label}: Not the same output: h264_nvenc before, libx264 now.",
+        f"{label}: Not the same decoder: cuda before, software now.",
         "Before: The processor's governor is powersave: clocks may be lower than this machine can.",
         "Before: The machine ran on battery.",
         "Before: The processor was slowed down for heat 3 times during the run.",
@@ -190,7 +193,19 @@ def test_what_the_old_result_ran_on_and_in_which_state_the_machine_was_is_told()
         "Not the same opencv: 4.10 before, none now.",
         "Not the same gpus: A GPU before, none now.",
     )
-    assert changed_line(asdict(found.differences[0])) == " (another provider, another precision, another output)"
+    told = " (another provider, another precision, another output, another decoder)"
+    assert changed_line(asdict(found.differences[0])) == told
+
+
+def test_a_result_from_before_decoders_could_be_chosen_is_one_of_software(tmp_path: Path) -> None:
+    new = result({"u2netp": [20.0, 20.1, 20.2]})
+    old = copy.deepcopy(new)
+    del old["cases"][0]["decoder"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert compare(new, read_result(tmp_path / "old.json")).warnings == ()
+    new["cases"][0]["decoder"] = "cuda"
+    (warning,) = compare(new, read_result(tmp_path / "old.json")).warnings
+    assert warning.endswith("Not the same decoder: software before, cuda now.")
 
 
 def test_a_spread_is_told_where_there_is_one() -> None:

@@ -15,6 +15,7 @@ import pytest
 from av.codec.hwaccel import HWAccel
 
 import rtmatte
+from rtmatte.capture import hardware_decoder
 from rtmatte.capture.segment import read_frame_index
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import DecoderUnavailableError, InputNotFoundError
@@ -27,6 +28,7 @@ from tests.decoding import decode
 from tests.fake_hardware import FakeContainer, downloaded, open_fake
 from tests.test_offline import EverythingIsForeground
 
+DEVICES = hardware_decoder._DEVICES.get(platform.system(), ("cuda",))
 OPEN = "rtmatte.capture.hardware_decoder.open_accelerated"
 
 CLIPS: dict[str, tuple[str, Callable[..., Path]]] = {
@@ -73,6 +75,7 @@ def test_frames_are_those_of_the_software_decoder(tmp_path: Path, name: str) -> 
     expected, wanted = read(path, threads=1)
     source, frames = read(path, decoder="hardware")
     assert source.format == expected.format
+    assert (source.decoded_by, expected.decoded_by) == (DEVICES[0], "software")
     assert [(f.pts, f.duration, f.index) for f in frames] == [(f.pts, f.duration, f.index) for f in wanted]
     assert (source.damaged, source.truncated) == (expected.damaged, expected.truncated)
     assert source.notices == expected.notices
@@ -174,8 +177,10 @@ def test_the_second_device_is_taken_if_the_first_fails(tmp_path: Path, monkeypat
     monkeypatch.setattr("platform.system", lambda: "Windows")
     monkeypatch.setattr("av.codec.hwaccel.hwdevices_available", lambda: ["cuda", "d3d11va"])
     path = clips.plain(tmp_path / "a.mp4")
-    assert len(read(path, decoder="hardware")[1]) == clips.FRAME_COUNT
+    source, frames = read(path, decoder="hardware")
+    assert len(frames) == clips.FRAME_COUNT
     assert asked == ["cuda", "d3d11va", "d3d11va"]
+    assert source.decoded_by == "d3d11va"
 
 
 def test_a_device_that_pyav_is_built_without_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

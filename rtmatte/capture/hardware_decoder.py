@@ -52,8 +52,8 @@ class _Refused(Exception):
     """Why a device doesn't decode a clip, as the end of a sentence that begins with its name."""
 
 
-def open_on_hardware(path: Path) -> InputContainer:
-    """Opens a clip for the first device here that gives the same first frame as the software decoder does.
+def open_on_hardware(path: Path) -> tuple[InputContainer, str]:
+    """Opens a clip for the first device here that gives the same first frame as the software decoder does; its name.
 
     To be decoded by one thread: each further one takes a surface of the device, which has few. Packets that the device
     refuses are errors, as broken ones are; what is broken inside of a picture, a device may conceal without a word.
@@ -73,7 +73,7 @@ def open_on_hardware(path: Path) -> InputContainer:
     for device in devices:
         try:
             _try(device, path, expected)
-            return _opened(device, path)
+            return _opened(device, path), device
         except _Refused as error:
             reasons.append(f"{device} {error}")
     raise DecoderUnavailableError(

@@ -33,7 +33,8 @@ class VideoFileSource:
 
     Decodes on all cores, or by `threads`: with fewer, it is longer on its way but comes in no bursts that whatever runs
     beside it has to bear. With `decoder="hardware"` a device decodes, see `open_on_hardware`; what is broken inside of
-    a picture it may conceal, and then `damaged` doesn't count it.
+    a picture it may conceal, and then `damaged` doesn't count it. `decoded_by` is what does it: "software", or that
+    device as FFmpeg calls it, such as "cuda".
 
     Raises: `InputNotFoundError`; `UnreadableInputError` for what isn't a clip or has no index; `NoVideoStreamError`;
     `DecoderUnavailableError` where hardware is to decode and can't; while iterating `NoFramesError`, and `InputError`
@@ -53,7 +54,7 @@ class VideoFileSource:
         self.damaged = 0
         self.truncated = False
         self._pool = pool or PicturePool()
-        self._open_file = open_on_hardware if decoder == "hardware" else open_container
+        self._decoder_wanted = decoder
         self._threads = 1 if decoder == "hardware" else threads
         self._segment: Segment | None = None
         self._lock = Lock()
@@ -61,7 +62,11 @@ class VideoFileSource:
         self._open()
 
     def _open(self) -> None:
-        self._container = self._open_file(self.path)
+        self.decoded_by: str
+        if self._decoder_wanted == "hardware":
+            self._container, self.decoded_by = open_on_hardware(self.path)
+        else:
+            self._container, self.decoded_by = open_container(self.path), "software"
         try:
             self._stream = choose_video(self._container, self.path, self.notices)
             self._begin()

@@ -46,6 +46,7 @@ def bench(
     batches: Annotated[
         str | None, typer.Option("--batches", help=f"See --batch of 'rtmatte video', {_MANY} [default: auto].")
     ] = None,
+    decoder: options.DecoderOption = BenchSettings.decoder,
     background: options.Background = BenchSettings.background,
     seconds_per_case: Annotated[
         float, typer.Option("--seconds-per-case", help="Measured for each case in each round.")
@@ -89,6 +90,7 @@ def bench(
         devices=_several(devices),
         threads=tuple(_count("--threads", text) for text in _several(threads)),
         batches=tuple(_count("--batches", text) for text in _several(batches)),
+        decoder=decoder,
         background=background,
         seconds_per_case=seconds_per_case,
         rounds=rounds,

@@ -12,7 +12,7 @@ import typer
 
 from rtmatte.errors import SettingsError
 from rtmatte.matting.batch_size import BATCH_ON_A_DEVICE
-from rtmatte.settings import Device, EstimateSettings, Fit, FocusName, People, RefinerName, SpillName, WhenSlow
+from rtmatte.settings import Decoder, Device, EstimateSettings, Fit, FocusName, People, RefinerName, SpillName, WhenSlow
 
 _Settings = TypeVar("_Settings", bound=EstimateSettings)
 
@@ -63,6 +63,10 @@ Batch = Annotated[
         metavar="N",
         help=f"Frames in one run of the model, 1 = off [default: auto: 1 on a CPU, {BATCH_ON_A_DEVICE} elsewhere].",
     ),
+]
+DecoderOption = Annotated[
+    Decoder,
+    typer.Option("--decoder", help="hardware: a GPU decodes the clip, or the run fails; 'rtmatte doctor' tells."),
 ]
 FocusOption = Annotated[
     FocusName,

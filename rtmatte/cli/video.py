@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rtmatte.cli import options, speaking
-from rtmatte.settings import BEST_VIDEO, Codec, Decoder, Encoder, VideoSettings
+from rtmatte.settings import BEST_VIDEO, Codec, Encoder, VideoSettings
 
 
 def video(
@@ -51,14 +51,12 @@ def video(
         Encoder,
         typer.Option("--encoder", help="auto tries the hardware and falls back to software."),
     ] = VideoSettings.encoder,
-    decoder: Annotated[
-        Decoder,
-        typer.Option("--decoder", help="hardware: a GPU decodes the clip, or the run fails; 'rtmatte doctor' tells."),
-    ] = VideoSettings.decoder,
+    decoder: options.DecoderOption = VideoSettings.decoder,
     stall_timeout_s: Annotated[
         float,
         typer.Option(
-            "--stall-timeout", help="Seconds on one frame after which a run counts as stalled; building a model apart."
+            "--stall-timeout",
+            help="Seconds on one frame after which a run counts as stalled, not counting what TensorRT builds first.",
         ),
     ] = VideoSettings.stall_timeout_s,
     jobs: options.Jobs = VideoSettings.jobs,

@@ -15,8 +15,9 @@ from rtmatte.runs.bench.noise import Ratio, unpaired_ratio
 from rtmatte.runs.bench.result import SCHEMA, SCHEMA_VERSION
 from rtmatte.runs.bench.words import label_of
 
-_RAN_ON = ("provider", "precision", "output")
-"""What `--devices auto`, a model's file and the encoder at hand decide: the same case may have run on another one."""
+_RAN_ON = ("provider", "precision", "output", "decoder")
+"""What `--devices auto`, a model's file, the encoder at hand and `--decoder` decide: the same case may have run on
+another one."""
 _MEANT_TO_DIFFER = "rtmatte"
 
 
@@ -25,7 +26,7 @@ class Difference:
     """One case in two results: frame rates and the inverse of median latencies (so that over 1 is faster in both).
 
     None where one of the results hasn't measured the case; `only_in` says which has ("new", "old", or "" for both).
-    `changed` names what the case ran on that isn't the same in both: of "provider", "precision", "output".
+    `changed` names what the case ran on that isn't the same in both: of "provider", "precision", "output", "decoder".
     """
 
     label: str
@@ -66,6 +67,8 @@ def read_result(path: Path) -> dict[str, Any]:
             hint="Measure again with this version of rtmatte.",
         )
     try:
+        for case in result["cases"]:
+            case.setdefault("decoder", "software")  # results from before there was a choice
         _rates_by_case(result)
         _warnings(result, result)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -21,7 +21,7 @@ from rtmatte.runs.clip_parts import clip_background, open_sink
 from rtmatte.runs.clip_stages import clip_stages
 from rtmatte.runs.matting_chain import MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
-from rtmatte.settings import VideoSettings
+from rtmatte.settings import Decoder, VideoSettings
 
 STAGES = ("decode", "resize", "estimate", "smooth", "refine", "composite", "encode")
 
@@ -43,7 +43,8 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a case really ran with, as read back: `net` is the model's own name, `output` the encoder or the device.
+    """What a case really ran with, as read back: `net` is the model's own name, `output` the encoder or the device,
+    `decoder` software or a device.
 
     `frames_at_once`: so many the model works on at the same time. `device_notices`: as the run's report tells them.
     """
@@ -54,6 +55,7 @@ class Used:
     output: str
     frames_at_once: int = 1
     device_notices: tuple[str, ...] = ()
+    decoder: str = "software"
 
 
 class _EnoughMeasured(Exception):
@@ -65,6 +67,7 @@ def run_clip(
     clip: Path,
     folder: Path,
     background: str,
+    decoder: Decoder,
     load: Load,
     recorder: Recorder,
     should_stop: Callable[[], bool],
@@ -74,10 +77,10 @@ def run_clip(
 
     Raises: what `process_video` raises, but for a stop.
     """
-    settings = VideoSettings(background=background, overwrite=True)
+    settings = VideoSettings(background=background, decoder=decoder, overwrite=True)
     with ExitStack() as stack:
         pool = PicturePool()
-        frames = _Loop(clip, pool, recorder)
+        frames = _Loop(clip, pool, recorder, decoder)
         stack.callback(frames.close)
         behind = stack.enter_context(clip_background(settings))
         target = folder / ("out.mov" if behind is None else "out.mp4")
@@ -113,7 +116,13 @@ def run_clip(
             pass
     # Read afterwards: whether a net can take batches turns out with its first frames.
     return Used(
-        frames.format.size_wh, matter.name, matter.provider, sink.encoder, stages[0].at_once, device_notices(matter)
+        frames.format.size_wh,
+        matter.name,
+        matter.provider,
+        sink.encoder,
+        stages[0].at_once,
+        device_notices(matter),
+        frames.decoded_by,
     )
 
 
@@ -134,10 +143,10 @@ def _timed(stage: Stage, recorder: Recorder) -> Stage:
 class _Loop:
     """A clip without end: frames are numbered on, and time goes on, from one pass to the next."""
 
-    def __init__(self, path: Path, pool: PicturePool, recorder: Recorder) -> None:
-        self._path, self._pool, self._recorder = path, pool, recorder
-        self._source = VideoFileSource(path, pool=pool)
-        self.format = self._source.format
+    def __init__(self, path: Path, pool: PicturePool, recorder: Recorder, decoder: Decoder) -> None:
+        self._recorder = recorder
+        self._source = VideoFileSource(path, pool=pool, decoder=decoder)
+        self.format, self.decoded_by = self._source.format, self._source.decoded_by
 
     def __iter__(self) -> Iterator[Frame]:
         index = start = 0
@@ -146,7 +155,7 @@ class _Loop:
             frames = iter(self._source)
             begin = self._recorder.clock()
             while (frame := next(frames, None)) is not None:
-                # The first picture of a pass was decoded on opening, which isn't a stage's work.
+                # The first picture of a pass was decoded on opening or rewinding, which isn't a stage's work.
                 if first_pts is None:
                     first_pts = frame.pts
                 else:
@@ -158,8 +167,7 @@ class _Loop:
                 index += 1
                 begin = self._recorder.clock()
             start = end
-            self._source.close()
-            self._source = VideoFileSource(self._path, pool=self._pool)
+            self._source.rewind()  # opened anew, a device would be tried anew as well
 
     def close(self) -> None:
         self._source.close()

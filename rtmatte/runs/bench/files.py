@@ -16,6 +16,8 @@ from rtmatte.runs.bench.plot import plot
 
 PLOT_SUFFIXES = (".png", ".html")
 _MIB = 2**20
+_AS_THEY_ARE = ("device", "threads", "batch", "status", "reason", "net", "provider", "precision", "output", "decoder")
+"""Of a case, in a line of CSV."""
 
 
 class ResultFiles:
@@ -86,10 +88,7 @@ def _csv_row(case: dict[str, Any]) -> dict[str, Any]:
         "model": case["model"],
         "width": width,
         "height": height,
-        **{
-            name: case[name]
-            for name in ("device", "threads", "batch", "status", "reason", "net", "provider", "precision", "output")
-        },
+        **{name: case[name] for name in _AS_THEY_ARE},
         "rounds": len(case["rounds"]),
     }
     if not case["rounds"]:

@@ -153,6 +153,7 @@ class CaseResult:
             "device_notices": list(self.used.device_notices) if self.used else [],
             "precision": self.precision,
             "output": impersonal(self.used.output) if self.used else None,
+            "decoder": self.used.decoder if self.used else None,
             "rounds": [_round_dict(one) for one in self.rounds],
         }
         if self.rounds:

@@ -24,6 +24,7 @@ from typing import Any
 from rtmatte.capture.open_camera import open_camera
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import (
+    DecoderUnavailableError,
     ModelError,
     OutputError,
     ProviderUnavailableError,
@@ -93,7 +94,8 @@ def run_bench(
     can't run here (no such device, an encoder that doesn't take the size) is in the result with the reason.
 
     Raises: `SettingsError`; `UnknownModelError`; `RuntimeNotInstalledError`, `RuntimeConflictError`; `InputError` if
-    the clip or the camera can't be used; `ProviderUnavailableError` if the only device asked for isn't here.
+    the clip or the camera can't be used, or no hardware decodes here; `ProviderUnavailableError` if the only device
+    asked for isn't here.
     """
     with tempfile.TemporaryDirectory(prefix="rtmatte-bench-") as folder:
         bench = _Bench(settings or BenchSettings(), load, on_progress, stop or Event(), Path(folder))
@@ -191,7 +193,8 @@ class _Bench:
             return None
         if self._settings.clip is None:
             return GENERATED_SIZE_WH
-        with VideoFileSource(self._settings.clip) as clip:
+        measured = not self._settings.sizes_wh
+        with VideoFileSource(self._settings.clip, decoder=self._settings.decoder if measured else "software") as clip:
             return clip.format.size_wh
 
     def _should_stop(self) -> bool:
@@ -217,7 +220,7 @@ class _Bench:
             others_share = others.share()
         except Stopped:
             return
-        except _FAILURES as error:
+        except (*_FAILURES, DecoderUnavailableError) as error:  # it decoded the rehearsal, but not this size
             if not self._is_unavailable(case, error):
                 result.status = "failed"
                 result.reason = error.message if isinstance(error, RtmatteError) else "out of memory"
@@ -261,7 +264,8 @@ class _Bench:
         background = self._settings.background
         if isinstance(source, str):
             return camera_run.run_camera(case, source, background, load, recorder, should_stop)
-        return file_run.run_clip(case, source, self._folder, background, load, recorder, should_stop)
+        decoder = self._settings.decoder
+        return file_run.run_clip(case, source, self._folder, background, decoder, load, recorder, should_stop)
 
     def _result(self, found: dict[str, Any]) -> BenchResult:
         runnable = [one for one in self._results if one.status not in ("unavailable", "failed")]

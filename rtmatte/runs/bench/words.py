@@ -56,10 +56,11 @@ def bound_line(case: dict[str, Any]) -> str:
 
 
 def ran_on(case: dict[str, Any]) -> str:
-    """What a measured case really ran on: provider, net and precision, encoder or device; in which state a GPU was, and
-    which devices didn't come up."""
+    """What a measured case really ran on: provider, net and precision, encoder or device, a decoder that isn't
+    software; in which state a GPU was, and which devices didn't come up."""
     net = case["precision"] if case["net"] == case["model"] else f"{case['net']} ({case['precision']})"
-    told = (*_gpu_state(case["gpu"]), *case["device_notices"])
+    decoder = [] if case["decoder"] == "software" else [f"decoded by {case['decoder']}"]
+    told = (*decoder, *_gpu_state(case["gpu"]), *case["device_notices"])
     return "; ".join((case["provider"], net, case["output"], *told))
 
 
