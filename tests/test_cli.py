@@ -60,9 +60,10 @@ def test_a_clip_from_the_command_line(tmp_path: Path) -> None:
     assert "exists already" in again.stderr
     assert "-y" in again.stderr
 
-    replaced = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "green", "-y")
+    replaced = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "green", "-y", "--device", "cpu")
     assert replaced.returncode == 0
     assert f"{clips.FRAME_COUNT} frames of 128x96" in replaced.stderr
+    assert re.search(r"selfie-multiclass-int8 on CPUExecutionProvider, .* \(the CPU was asked for\)", replaced.stderr)
     assert replaced.stdout == ""
 
     quiet = rtmatte("video", source, "-o", tmp_path / "out.mp4", "--background", "green", "-y", "--quiet")
@@ -72,8 +73,9 @@ def test_a_clip_from_the_command_line(tmp_path: Path) -> None:
 def test_a_still_from_the_command_line(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "in.jpg"), np.full((48, 64, 3), 90, np.uint8))
     for name in ("out.png", "out.webp"):
-        done = rtmatte("image", tmp_path / "in.jpg", "-o", tmp_path / name)
+        done = rtmatte("image", tmp_path / "in.jpg", "-o", tmp_path / name, "--device", "cpu")
         assert done.returncode == 0, done.stderr
+        assert re.search(r"u2netp on CPUExecutionProvider, .* \(the CPU was asked for\)", done.stderr)
         made = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
         assert made is not None
         assert made.shape == (48, 64, 4)

@@ -32,9 +32,10 @@ def test_a_pattern_into_nothing() -> None:
 
 def test_a_file_ends_the_run_and_the_report_says_what_happened(tmp_path: Path) -> None:
     clip = clips.plain(tmp_path / "in.mp4", frame_count=40)
-    done = rtmatte("webcam", "--camera", f"file:{clip}", *_SHORT)
+    done = rtmatte("webcam", "--camera", f"file:{clip}", *_SHORT, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert re.search(r"captured 40, dropped \d+", done.stderr), done.stderr
+    assert re.search(r"selfie on CPUExecutionProvider, .* \(the CPU was asked for\)", done.stderr), done.stderr
     assert done.stdout == ""
     quiet = rtmatte("webcam", "--camera", f"file:{clip}", *_SHORT, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

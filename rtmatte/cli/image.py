@@ -47,6 +47,7 @@ def image(
     settings = options.settings(ImageSettings, locals(), keep=tuple(keep or ()), drop=tuple(drop or ()), **best)
     report = run_image(source, output, settings)
     width, height = report.size_wh
-    lines = [f"{output}: {width}x{height} in {report.seconds:.2f} s on {report.provider}"]
+    lines = [f"{output}: {width}x{height} in {report.seconds:.2f} s"]
+    lines.append(f"  model      {report.model} on {speaking.placed(report.provider, report.provider_reason)}")
     lines += [f"  note: {notice}" for notice in report.notices]
     speaking.say_result(asdict(report), lines, as_json=json, quiet=quiet)

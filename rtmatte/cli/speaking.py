@@ -120,6 +120,11 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
+def placed(provider: str, reason: str) -> str:
+    """What a model runs on, and why there."""
+    return f"{provider} ({reason})" if reason else provider
+
+
 def report_lines(report: Report) -> list[str]:
     """The final report for people."""
     width, height = report.size_wh
@@ -130,7 +135,7 @@ def report_lines(report: Report) -> list[str]:
         f"({report.frame_rate:.1f} fps{speed})",
         f"  frames     in {report.frames_in}, out {report.frames_out}, dropped {report.dropped}, "
         f"damaged {report.damaged}{', INPUT CUT SHORT' if report.truncated else ''}",
-        f"  model      {report.model} on {report.provider}{jobs}",
+        f"  model      {report.model} on {placed(report.provider, report.provider_reason)}{jobs}",
         f"  background {report.background}; encoder {report.encoder}",
         "  ms a frame (p50/p95) "
         + "  ".join(f"{stage.stage} {stage.p50_ms:.1f}/{stage.p95_ms:.1f}" for stage in report.stages),

@@ -173,7 +173,8 @@ def _summary(status: LiveStatus) -> list[str]:
         f"sent {status.sent}",
         f"  latency    {status.latency_ms_p50:.1f} / {status.latency_ms_p95:.1f} / {status.latency_ms_p99:.1f} ms "
         f"(p50/p95/p99), without the model {status.overhead_ms_p95:.1f} ms (p95)",
-        f"  model      {status.model} on {status.provider}, {status.estimate_ms_p50:.1f} ms, masks {status.masks}",
+        f"  model      {status.model} on {speaking.placed(status.provider, status.provider_reason)}, "
+        f"{status.estimate_ms_p50:.1f} ms, masks {status.masks}",
         f"  faults     {status.faults} of frames, {status.output_faults} of the virtual camera, camera reopened "
         f"{status.reopened} times",
     ]

@@ -38,10 +38,11 @@ _TILE_PIXELS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StillReport:
-    """What was done: `size_wh` of the upright picture, what the model ran on and why, sentences for the user."""
+    """What was done: `size_wh` of the upright picture, which model ran on what and why, sentences for the user."""
 
     size_wh: tuple[int, int]
     seconds: float
+    model: str
     provider: str
     provider_reason: str
     notices: tuple[str, ...]
@@ -115,6 +116,7 @@ def process_image(
     return StillReport(
         still.size_wh,
         time.perf_counter() - started,
+        matter.name,
         matter.provider,
         why_there(matter),
         (*still.notices, *device_notices(matter), *notices),

@@ -16,7 +16,7 @@ from rtmatte.capture.camera import Camera
 from rtmatte.composite.compositor import Compositor
 from rtmatte.errors import ModelError
 from rtmatte.frame import I420, ColorTags, Frame
-from rtmatte.matting.matter import Matter, device_notices
+from rtmatte.matting.matter import Matter, device_notices, why_there
 from rtmatte.pool import PicturePool
 from rtmatte.runs.live.actions import Action
 from rtmatte.runs.live.cpu_cap import CpuCap
@@ -105,6 +105,11 @@ class Composer:
     @property
     def background_name(self) -> str:
         return self._scenery.background.name
+
+    @property
+    def provider_reason(self) -> str:
+        """Why the model runs where it does, as it is now; "" before it is loaded."""
+        return why_there(self._matter) if self._matter is not None else ""
 
     def close(self) -> None:
         """Ends the thread; a model that hangs in foreign code is left to the process's end. May be called twice."""

@@ -21,8 +21,8 @@ class LiveStatus:
     "carried" (by optical flow in between). `frame_rate_captured` and `frame_rate_sent` are measured since the status
     before, `latency_ms_*` over the last seconds from capture to the device's having it, `overhead_ms_p95` without the
     model. `dropped` were replaced by newer frames before anybody took them, `replaced` after compositing. `cards`
-    counts safe frames. `device_notices`: a sentence on devices that didn't come up, or none. `chosen` says what this
-    machine was found fit for, "" until then or if nothing was to choose.
+    counts safe frames. `provider_reason`: why the model runs there. `device_notices`: a sentence on devices that didn't
+    come up, or none. `chosen` says what this machine was found fit for, "" until then or if nothing was to choose.
     `fault` is the last one's text. `readers`: whether a program reads the virtual camera, as far as the system tells.
     `memory_bytes` is None where the system doesn't tell.
     """
@@ -38,6 +38,7 @@ class LiveStatus:
     background: str
     model: str
     provider: str
+    provider_reason: str
     device_notices: tuple[str, ...]
     chosen: str
     masks: str
@@ -108,6 +109,7 @@ class StatusReader:
             background=composer.background_name,
             model=composer.model,
             provider=composer.provider,
+            provider_reason=composer.provider_reason,
             device_notices=composer.device_notices,
             chosen=self._chosen(),
             masks="carried" if composer.policy.carries else "own",
