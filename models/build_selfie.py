@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,27 @@ def convert(name: str, upstream: bytes) -> onnx.ModelProto:
     scale = writer.constant("input_scale", np.array([1 / 255], np.float32))
     writer.node("Mul", ["image_float", scale], f"t{source.input}")
     writer.write()
+    enlarge_later(writer)
     axis = writer.constant("channel_axis", np.array([1], np.int64))
     writer.node("Squeeze", [f"t{source.output}", axis], "alpha")
     return house_model(writer, metadata(name))
+
+
+def enlarge_later(writer: tflite_graph.Writer) -> None:
+    """A 1x1 convolution that alone reads an enlarged map goes before the enlarging: the same, at a quarter of the work.
+
+    Each enlarged value is a mean of its neighbours with weights that sum to 1, so linear steps and biases pass through.
+    """
+    readers = Counter(name for node in writer.nodes for name in node.input)
+    nodes = writer.nodes
+    for number, (resize, conv) in enumerate(pairwise(nodes)):
+        if resize.op_type != "Resize" or conv.op_type != "Conv" or conv.input[0] != resize.output[0]:
+            continue
+        if readers[resize.output[0]] > 1 or writer.constants[conv.input[1]].shape[2:] != (1, 1):
+            continue
+        conv.input[0], resize.input[0] = resize.input[0], resize.output[0]
+        conv.output[0], resize.output[0] = resize.output[0], conv.output[0]
+        nodes[number], nodes[number + 1] = conv, resize
 
 
 def metadata(name: str) -> dict[str, str]:
@@ -69,7 +89,8 @@ def metadata(name: str) -> dict[str, str]:
         "authors": "Google (MediaPipe)",
         "source": f"{upstream.package}, {upstream.member}",
         "source_sha256": upstream.sha256,
-        "changes": "TensorFlow Lite to ONNX, uint8 RGB input, scaling in the graph, free sizes; weights unchanged",
+        "changes": "TensorFlow Lite to ONNX, uint8 RGB input, scaling in the graph, free sizes, "
+        "1x1 convolutions before enlarging; weights unchanged",
     }
 
 

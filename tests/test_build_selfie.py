@@ -63,6 +63,17 @@ def test_sizes_are_free(name: str, multiple: int) -> None:
     assert np.abs(alpha - mirrored).mean() < 0.1
 
 
+@pytest.mark.parametrize("name", ["selfie", "selfie-square", "selfie-fp16", "selfie-square-fp16", "selfie-multiclass"])
+def test_nothing_is_enlarged_that_a_1x1_convolution_could_have_made_smaller_first(name: str) -> None:
+    graph = onnx.load_from_string(read_verified(find_model(name))).graph
+    enlarged = {node.output[0] for node in graph.node if node.op_type == "Resize"}
+    sizes = {tensor.name.removesuffix("_half"): tuple(tensor.dims) for tensor in graph.initializer}
+    pointwise = [node for node in graph.node if node.op_type == "Conv" and sizes[node.input[1]][2:] == (1, 1)]
+    assert enlarged
+    assert len(pointwise) > 20
+    assert not [node.name for node in pointwise if node.input[0] in enlarged]
+
+
 def scripts() -> Any:
     """The build scripts, where LiteRT's schema is installed and the upstream files have been fetched."""
     pytest.importorskip("ai_edge_litert", reason="the extra `models` is not installed")

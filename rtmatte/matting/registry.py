@@ -87,8 +87,8 @@ _SELFIE = ModelSpec(
     name="selfie",
     net=NetSpec(input=house_input(size_wh=(256, 144)), output=HOUSE_OUTPUT),
     file="selfie.onnx",
-    sha256="4103970570a493bcb2aa554ddcd117b4f73b8022e6be7fa4468c3c673050098e",
-    size_bytes=228_033,
+    sha256="f333c062bb8d5bfd089cc1890f36279d52fb67367ea218d1802aeca11cc1bbc6",
+    size_bytes=228_070,
     licence="Apache-2.0",
     sources=("npm:@mediapipe/selfie_segmentation@0.1.1675465747",),
     task="people",
@@ -101,8 +101,8 @@ _SELFIE_FP16 = replace(
     _SELFIE,
     name="selfie-fp16",
     file="selfie-fp16.onnx",
-    sha256="56290717c3b4ba1eb7fb4d6aa0959d19b824176ead3c05775513008eeaf672a7",
-    size_bytes=223_706,
+    sha256="5e18adc89920effef3e42f710e28ada1a74664b601c8decda94468a4f351e6eb",
+    size_bytes=223_743,
     notes="As selfie, for GPUs with float16 arithmetic; no faster on a processor.",
 )
 _SELFIE_SQUARE = replace(
@@ -110,16 +110,16 @@ _SELFIE_SQUARE = replace(
     name="selfie-square",
     net=NetSpec(input=house_input(size_wh=(256, 256)), output=HOUSE_OUTPUT),
     file="selfie-square.onnx",
-    sha256="d19ad0880f6c0d37cc2536931b6761ebc3ca60bc91ae320b3cf521c2ec7db7c8",
-    size_bytes=228_032,
+    sha256="a997f60b34f4024c6858b11695aaceb28b066effc8ba8b4288ff09d264b505df",
+    size_bytes=228_069,
     notes="As selfie, for square pictures; worse than selfie on all others.",
 )
 _SELFIE_SQUARE_FP16 = replace(
     _SELFIE_SQUARE,
     name="selfie-square-fp16",
     file="selfie-square-fp16.onnx",
-    sha256="c4e20b61f792b312c8a0553e4d02684593f8a2b747d7c34f9811e8864306a330",
-    size_bytes=223_705,
+    sha256="ae18d434e41f8919f69fe74e31672b4387202fd00ed529c9ba0e3bfee3afb6b5",
+    size_bytes=223_742,
     notes="As selfie-square, for GPUs with float16 arithmetic; no faster on a processor.",
 )
 _MULTICLASS = ModelSpec(
