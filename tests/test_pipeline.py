@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtmatte.errors import StageStalledError
+from rtmatte.runs import pipeline
 from rtmatte.runs.pipeline import Stage, run_pipeline
 
 STAGES = ["decode", "estimate", "composite", "encode"]
@@ -130,6 +132,26 @@ def test_a_stalled_stage_is_named(where: str) -> None:
             run_pipeline(source(), "decode", [work(name) for name in STAGES[1:]], stall_timeout_s=0.3)
     finally:
         released.set()
+
+
+def test_a_call_that_is_over_by_the_next_look_has_not_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where another stage loads a model and keeps Python's lock for minutes: then nobody can go on, nor look."""
+    looked, out, now = threading.Event(), list[int](), 0.0
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(pipeline, "_WATCH_INTERVAL_S", 0.5)
+
+    def source() -> Iterator[int]:
+        nonlocal now
+        yield 0
+        now += 600
+        looked.clear()
+        assert looked.wait(10)
+        yield 1
+
+    run_pipeline(
+        source(), "decode", [Stage("x", out.append)], stall_timeout_s=60, on_progress=lambda _done: looked.set()
+    )
+    assert out == [0, 1]
 
 
 def test_a_source_that_ends_early_ends_the_run() -> None:

@@ -95,11 +95,16 @@ class _Worker:
 
     def is_busy_for(self, seconds: float) -> bool:
         """Whether one call of the stage takes longer than that for each item already, without what is apart."""
+        return self.call_over(seconds) is not None
+
+    def call_over(self, seconds: float) -> object | None:
+        """The present call, if `is_busy_for`."""
         call = self._call
         if call is None:
-            return False
+            return None
         begun, items, apart_before = call
-        return time.monotonic() - begun - (self._seconds_apart() - apart_before) > seconds * items
+        busy_s = time.monotonic() - begun - (self._seconds_apart() - apart_before)
+        return call if busy_s > seconds * items else None
 
     def timed(self, produce: Callable[[], Any], items: int = 1) -> Any:
         """Calls `produce` as this stage's work on so many items: timed, and visible to the watch. Finding that there is
@@ -233,6 +238,7 @@ def run_pipeline(
 def _watch(
     workers: list[_Worker], ended: Event, stall_timeout_s: float, on_progress: Callable[[int], None] | None
 ) -> None:
+    over: dict[_Worker, object | None] = {}
     while True:
         ended.wait(_WATCH_INTERVAL_S)
         ended.clear()
@@ -241,7 +247,9 @@ def _watch(
         for worker in workers:
             if worker.error is not None:
                 raise worker.error
-            if worker.is_busy_for(stall_timeout_s):
+            # Only if the next look finds the same call: while foreign code keeps Python's lock nobody can go on.
+            before, over[worker] = over.get(worker), worker.call_over(stall_timeout_s)
+            if before is not None and over[worker] is before:
                 done = sum(other.done for other in workers if other.name == worker.name)
                 raise StageStalledError(
                     f"The {worker.name} stage made no progress for {stall_timeout_s:g} s after {done} frames.",

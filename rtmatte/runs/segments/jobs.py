@@ -98,7 +98,7 @@ class Jobs:
 
 def _builds(task: Task) -> bool:
     provider = BY_DEVICE.get(task.settings.device)
-    return provider is not None and provider.builds
+    return task.matter is None and provider is not None and provider.builds
 
 
 class _Job:
