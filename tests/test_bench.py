@@ -678,6 +678,32 @@ def test_the_live_run_is_measured_with_a_camera() -> None:
         measure(camera="no such camera")
 
 
+def test_what_was_measured_is_kept_where_a_live_run_is_stopped_while_it_loads_its_model() -> None:
+    stop, released = Event(), Event()
+
+    def load_slowly(name: str, _device: str) -> None:
+        if [asked for asked, *_ in loader.asked].count(name) == 2 and name == "selfie":  # the first is the rehearsal's
+            stop.set()
+            released.wait(30)
+
+    loader = Loader(load_slowly)
+    try:
+        kept = measure(loader, camera="pattern", models=("u2netp", "selfie"), stop=stop).as_dict()
+    finally:
+        released.set()
+    assert [(case["status"], case["reason"], case["net"]) for case in kept["cases"]] == [
+        ("measured", "", "u2netp"),
+        ("not run", "interrupted", None),
+    ]
+
+
+def test_a_case_tells_which_net_stood_behind_its_name(tmp_path: Path) -> None:
+    result = measure(lambda *_, **__: Someone("selfie-multiclass-fp16"), models=("people",))
+    (case,) = result.as_dict()["cases"]
+    assert (case["model"], case["net"], case["precision"]) == ("people", "selfie-multiclass-fp16", "float16")
+    assert ran_on(case) == "test provider; selfie-multiclass-fp16 (float16); libx264"
+
+
 def test_a_camera_case_that_cannot_run_has_the_size_that_the_others_were_granted() -> None:
     kept = measure(Loader(no_cuda), camera="pattern", devices=("cuda", "cpu"), sizes_wh=()).as_dict()
     assert [label_of(case) for case in kept["cases"]] == ["u2netp 1280x720 cuda", "u2netp 1280x720 cpu"]

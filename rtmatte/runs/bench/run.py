@@ -216,7 +216,7 @@ class _Bench:
                 return
             recorder, others = Recorder(self._stages, self._plan.seconds_per_run), OthersWatch()
             with PeakMemory() as memory, GpuWatch(self._gpu) as gpu:
-                result.used = self._run_case(case, source, self._load, recorder, self._should_stop)
+                used = self._run_case(case, source, self._load, recorder, self._should_stop)
             others_share = others.share()
         except Stopped:
             return
@@ -225,10 +225,13 @@ class _Bench:
                 result.status = "failed"
                 result.reason = error.message if isinstance(error, RtmatteError) else "out of memory"
             return
+        if not used.net:
+            return  # a live run that was ended while it loaded its model
+        result.used = used
         measured = recorder.result()
         if measured is not None and self._counts(measured, recorder):
             result.status = "measured"
-            gpu_use = gpu.use() if runs_on_it(result.used.provider) else None
+            gpu_use = gpu.use() if runs_on_it(used.provider) else None
             result.rounds.append(Round(measured, memory.before_bytes, memory.peak_bytes, gpu_use, others_share))
 
     def _is_unavailable(self, case: Case, error: Exception) -> bool:
