@@ -70,3 +70,11 @@ def test_unknown_name_lists_the_known_ones(name: str) -> None:
     for spec in MODELS:
         assert spec.name in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_name_that_stands_for_several_nets_has_all_their_files() -> None:
+    for spec in MODELS:
+        if spec.by_device is not None:
+            assert spec.files == spec.by_device
+            assert {one.net for one in spec.files} == {spec.net}
+            assert {one.licence for one in spec.files} == {spec.licence}

