@@ -176,6 +176,7 @@ def test_a_net_that_can_not_is_found_out_and_asked_one_by_one(graph: bytes, why:
     (notice,) = batch_notices(matter, None)
     assert notice.startswith("The model got one frame at a time in the end, not 4: ")
     assert re.search(why, notice)
+    assert "\n" not in notice, "a runtime ends what it says by a line break"
 
 
 def test_a_value_that_is_not_finite_names_its_frame() -> None:

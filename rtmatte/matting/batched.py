@@ -85,7 +85,7 @@ class Batched:
             except ModelOutputError as error:
                 if self.frames_a_run == 1:
                     raise
-                self._settle_on(self.frames_a_run // 2, error.message.rstrip("."))
+                self._settle_on(self.frames_a_run // 2, " ".join(error.message.split()).rstrip("."))
                 continue
             if self.frames_a_run > 1 and self.asks.batch_note:
                 self._settle_on(1, self.asks.batch_note)
