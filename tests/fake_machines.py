@@ -8,7 +8,7 @@ from rtmatte.runs.tune.candidates import WORK_MS
 from rtmatte.runs.tune.decide import Measured
 from rtmatte.runs.tune.probe import Loaded
 
-BEST_AT_30 = "selfie-multiclass-int8"
+BEST_AT_30 = "people"
 """What the usual `machine()` takes for thirty frames a second."""
 _RUNS = 8
 

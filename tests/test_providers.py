@@ -17,7 +17,7 @@ from rtmatte.errors import ProviderUnavailableError
 from rtmatte.matting import devices, open_session, providers, session
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import device_notices, why_there
-from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic, may_leave_cores
+from rtmatte.matting.providers import PROVIDERS, Device, Provider, automatic
 from rtmatte.matting.registry import find_model
 from rtmatte.matting.session import OnnxSession, check_runtime
 from rtmatte.matting.weights import read_verified
@@ -194,24 +194,6 @@ def test_the_other_net_is_not_even_read_where_no_device_can_come_up(
     install("onnxruntime")
     load_matter("people")
     assert read == ["selfie-multiclass-int8"]
-
-
-@pytest.mark.parametrize(
-    ("system", "distribution", "there", "device", "expected"),
-    [
-        ("Linux", "onnxruntime", [CPU], "auto", False),
-        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "auto", True),
-        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "cpu", False),
-        ("Linux", "onnxruntime-gpu", [CUDA, CPU], "cuda", True),
-        ("Linux", "onnxruntime-openvino", ["OpenVINOExecutionProvider", CPU], "auto", False),
-        ("Linux", "onnxruntime-openvino", ["OpenVINOExecutionProvider", CPU], "openvino-gpu", True),
-        ("Darwin", "onnxruntime", ["CoreMLExecutionProvider", CPU], "auto", True),
-    ],
-)
-def test_where_a_model_may_leave_the_cores(
-    system: str, distribution: str, there: list[str], device: Device, expected: bool
-) -> None:
-    assert may_leave_cores(device, distribution, there, system) is expected
 
 
 OPTIONS = [

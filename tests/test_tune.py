@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rtmatte.errors import RuntimeNotInstalledError, WeightsError
 from rtmatte.matting.registry import SHIPPED, find_model
-from rtmatte.runs.tune.candidates import ELSEWHERE, FALLBACK, MODELS, WORK_MS, Candidate, candidates
+from rtmatte.runs.tune.candidates import FALLBACK, MODELS, WORK_MS, Candidate, candidates
 from rtmatte.runs.tune.decide import Measured, Row, Target, choose
 from rtmatte.runs.tune.order import HOPELESS, NOT_NEEDED
 from rtmatte.runs.tune.quality import CARRIED, FRAME_MS, MAD, carried_loss, grade
@@ -149,10 +149,9 @@ def test_later_masks_are_never_better(one: float, other: float) -> None:
 
 
 def test_every_candidate_has_its_figures() -> None:
-    assert {*MODELS, *ELSEWHERE} <= {row.name for row in SHIPPED} & MAD.keys() & WORK_MS.keys()
-    on_cores, elsewhere = find_model(FALLBACK).by_device or ()
-    assert on_cores.name in MODELS
-    assert elsewhere.name in ELSEWHERE
+    assert set(MODELS) <= {row.name for row in SHIPPED} & MAD.keys() & WORK_MS.keys()
+    assert FALLBACK in MODELS
+    assert {row.name for row in find_model(FALLBACK).files} <= MAD.keys()
 
 
 # --- what there is to choose from ---
@@ -168,13 +167,11 @@ def test_the_settings_leave_so_much_open() -> None:
     assert found(1, model="selfie", when_slow="drop") == {("selfie", 1, False)}
     assert found(3, model="selfie", when_slow="propagate", threads=3) == {("selfie", 3, True)}
     assert len(candidates(LiveSettings(), HD, 2)) == len(found(2)), "each once"
-    anywhere = {one.model for one in candidates(LiveSettings(), HD, 2, elsewhere=True)}
-    assert anywhere == {*MODELS, *ELSEWHERE}
 
 
 def test_the_same_net_at_the_same_size_is_one_candidate() -> None:
     square = {one.model for one in candidates(LiveSettings(), (640, 640), 2)}
-    assert "selfie-multiclass-int8" in square
+    assert "people" in square
     assert "selfie-multiclass-fast" not in square, "256x256 both"
 
 
@@ -195,7 +192,7 @@ def taken(prober: FakeMachine, **settings: Any) -> Candidate:
 
 
 def test_two_cores_with_vnni_get_int8_with_own_masks() -> None:
-    assert taken(machine()) == Candidate(model="selfie-multiclass-int8", threads=2, carried=False)
+    assert taken(machine()) == Candidate(model="people", threads=2, carried=False)
 
 
 def test_a_little_slower_and_the_smaller_size_keeps_its_own_masks() -> None:
@@ -224,13 +221,11 @@ def test_where_nothing_keeps_up_what_comes_nearest_is_taken() -> None:
 
 def test_a_gpu_gets_the_float16_net_and_threads_make_no_difference() -> None:
     gpu = machine(0.1, provider="CUDAExecutionProvider", threads=8)
-    gpu.net_ms |= {"selfie-multiclass": 2.0, "selfie-multiclass-int8": 7.0, "selfie-multiclass-fast": 6.0}
-    gpu.net_ms["selfie-multiclass-fp16"] = 1.0
-    options = candidates(LiveSettings(), HD, 8, elsewhere=True)
-    table = Search(options, gpu, AT_30, Limits(gpu.now + BUDGET_S, True, gpu.clock)).run()
+    gpu.net_ms |= {"selfie-multiclass": 2.0, "people": 1.0, "selfie-multiclass-fast": 6.0}
+    table = tuned(gpu, everything=True)
     row = choose(table, AT_30)
     assert row is not None
-    assert row.candidate.model == "selfie-multiclass-fp16"
+    assert row.candidate.model == "people"
     assert {threads for _, threads in gpu.loads} == {8}
     assert {row.reason for row in table if row.candidate.threads == 4} == {
         "as with 8 threads: on CUDAExecutionProvider"
@@ -248,11 +243,11 @@ def test_more_frames_a_second_get_a_lighter_net() -> None:
 
 
 def test_what_cannot_be_loaded_is_passed_over() -> None:
-    table = tuned(machine(broken={"selfie-multiclass-int8": WeightsError("damaged")}))
+    table = tuned(machine(broken={"people": WeightsError("damaged")}))
     row = choose(table, AT_30)
     assert row is not None
     assert row.candidate.model == "selfie-multiclass-fast"
-    reasons = {row.reason for row in table if row.candidate.model == "selfie-multiclass-int8"}
+    reasons = {row.reason for row in table if row.candidate.model == "people"}
     assert reasons == {"fails: damaged"}
 
 

@@ -65,7 +65,7 @@ def open_session(wish: Wish, device: Device) -> Opened:
         try:
             return _on(provider, wish, least_share=0)
         except _NoProviderError as error:
-            _on_cpu(wish)  # is it the model?
+            _on_cpu(wish.for_provider(provider))  # is it the model?
             raise ProviderUnavailableError(
                 f"expected to run on {provider.title}, got no working {provider.title}: {error}.",
                 hint=provider.hint(wish.distribution),

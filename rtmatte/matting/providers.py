@@ -29,7 +29,7 @@ import contextlib
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -197,15 +197,6 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 BY_DEVICE: Mapping[str, Provider] = {provider.device: provider for provider in PROVIDERS}
 _AUTOMATIC: Mapping[str, tuple[str, ...]] = {"Darwin": ("coreml",), "Windows": ("cuda", "directml")}
-
-
-def may_leave_cores(device: Device, distribution: str, there: Collection[str], system: str) -> bool:
-    """Whether a model may come to run on something else than the processor's cores. `there`: the providers that the
-    installed runtime contains; the rest as for `automatic`."""
-    if device == "cpu":
-        return False
-    tried = automatic(distribution, system) if device == "auto" else [BY_DEVICE[device]]
-    return any(not provider.on_cores and provider.name in there for provider in tried)
 
 
 def automatic(distribution: str, system: str) -> list[Provider]:

@@ -168,7 +168,7 @@ class OnnxSession:
         Raises:
             RuntimeNotInstalledError, RuntimeConflictError: as `check_runtime`.
             ProviderUnavailableError: the device was asked for and doesn't come up; says why.
-            WeightsError: the runtime can't read the model.
+            WeightsError: the runtime can't read the model; and what `elsewhere` raises, once a device is tried.
             SettingsError: no such device, or less than one thread.
         """
         if device not in get_args(Device):

@@ -12,19 +12,17 @@ from rtmatte.settings import LiveSettings, MovingSettings, WhenSlow
 AUTO = LiveSettings.model
 MODELS = (
     "selfie-multiclass",
-    "selfie-multiclass-int8",
+    "people",
     "selfie-multiclass-fast",
     "selfie",
     "selfie-square",
 )
-"""Those that ship and know people. Their number formats and sizes are theirs: a model is a format at a size."""
-ELSEWHERE = ("selfie-multiclass-fp16",)
-"""Besides, where the net may run on something else than the processor's cores."""
+"""Those that ship and know people. Their number formats and sizes are theirs: a model is a format at a size, `people`
+the format that suits the device."""
 
 WORK_MS = {
     "selfie-multiclass": 70.3,
-    "selfie-multiclass-fp16": 70.3,
-    "selfie-multiclass-int8": 27.5,
+    "people": 27.5,
     "selfie-multiclass-fast": 19.4,
     "selfie": 2.9,
     "selfie-square": 5.7,
@@ -50,11 +48,8 @@ class Candidate:
     carried: bool
 
 
-def candidates(
-    settings: LiveSettings, size_wh: tuple[int, int], threads: int, *, elsewhere: bool = False
-) -> list[Candidate]:
+def candidates(settings: LiveSettings, size_wh: tuple[int, int], threads: int) -> list[Candidate]:
     """All that the settings leave open for frames of `size_wh`, each once. `threads`: the most that a model may have.
-    `elsewhere`: it may come to run on something else than the processor's cores.
 
     A model that the settings name is the only one. Half of the threads is tried too, unless the settings say how many:
     for own masks on many cores, for carried ones always, since other cores then do the rest meanwhile.
@@ -64,7 +59,7 @@ def candidates(
     if settings.model != AUTO and settings.model_spec is None and Path(settings.model).suffix != ".onnx":
         find_model(settings.model)
     found = []
-    for model in _models(size_wh, elsewhere) if settings.model == AUTO else [settings.model]:
+    for model in _models(size_wh) if settings.model == AUTO else [settings.model]:
         for carried in _ways(settings.when_slow):
             counts = [threads]
             if settings.threads is None and (carried or threads >= _MANY_CORES):
@@ -73,10 +68,10 @@ def candidates(
     return found
 
 
-def _models(size_wh: tuple[int, int], elsewhere: bool) -> list[str]:
+def _models(size_wh: tuple[int, int]) -> list[str]:
     """Without those that are, on frames of this shape, what another one is: the same file at the same size."""
     different: dict[object, str] = {}
-    for model in (*ELSEWHERE, *MODELS) if elsewhere else MODELS:
+    for model in MODELS:
         row = find_model(model)
         different.setdefault((row.file, row.net.input.shapes(size_wh, Fraction(1))), model)
     return list(different.values())

@@ -149,6 +149,13 @@ def net_of(settings: LiveSettings, model: str) -> tuple[NetSpec, bytes]:
     return read_net_spec(settings.model_spec or path.with_suffix(".toml")), path.read_bytes()
 
 
+def names_behind(settings: LiveSettings, model: str) -> tuple[str, ...]:
+    """The model's name, or those of the models of which one takes its place, by device."""
+    if _is_own(settings, model):
+        return (model,)
+    return tuple(row.name for row in find_model(model).by_device or (find_model(model),))
+
+
 def _is_own(settings: LiveSettings, model: str) -> bool:
     """Whether it is a file of the user's, not one of the registry's names."""
     return settings.model_spec is not None or Path(model).suffix == ".onnx"

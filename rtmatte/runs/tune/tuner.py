@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +16,6 @@ from typing import Any
 
 from rtmatte.errors import RtmatteError
 from rtmatte.machine import usable_cores
-from rtmatte.matting.providers import may_leave_cores
 from rtmatte.matting.session import check_runtime, default_threads
 from rtmatte.runs.bench.gpu.find import find_gpu
 from rtmatte.runs.bench.machine import describe_machine
@@ -26,7 +24,7 @@ from rtmatte.runs.others_watch import OthersWatch
 from rtmatte.runs.tune.candidates import AUTO, FALLBACK, Candidate, candidates
 from rtmatte.runs.tune.decide import Row, Target, choose
 from rtmatte.runs.tune.kept import Question, keep, kept_folder, read_kept
-from rtmatte.runs.tune.probe import Probe, Prober, net_of
+from rtmatte.runs.tune.probe import Probe, Prober, names_behind, net_of
 from rtmatte.runs.tune.search import Limits, Search
 from rtmatte.runs.tune.stand_in import compile_stages
 from rtmatte.runs.tune.words import summary
@@ -89,9 +87,7 @@ def tune(
     Raises: what `load_matter` raises, if no candidate can be loaded; `UnknownModelError`.
     """
     most = CpuCap(settings.max_cpu_percent).threads(settings.threads) or default_threads()
-    runtime = check_runtime()
-    elsewhere = may_leave_cores(settings.device, runtime.distribution, runtime.providers, platform.system())
-    options = candidates(settings, size_wh, most, elsewhere=elsewhere)
+    options = candidates(settings, size_wh, most)
     target = _target(settings)
     question = Question(_about(settings, size_wh, options), _machine(settings))
     folder = folder or kept_folder()
@@ -166,8 +162,9 @@ def _weights(settings: LiveSettings, options: list[Candidate]) -> str:
     """One hash of all models' files; what can't be read is told when it is loaded."""
     digest = hashlib.sha256()
     for model in dict.fromkeys(candidate.model for candidate in options):
-        with contextlib.suppress(RtmatteError, OSError):
-            digest.update(net_of(settings, model)[1])
+        for name in names_behind(settings, model):
+            with contextlib.suppress(RtmatteError, OSError):
+                digest.update(net_of(settings, name)[1])
     return digest.hexdigest()[:16]
 
 
