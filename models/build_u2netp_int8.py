@@ -4,13 +4,15 @@
     python -m models.build_u2netp_int8 --calibrate FOLDER    # measures value ranges on clips and photographs
 
 Input and output are those of u2netp.onnx. Weights have seven bits, one scale for each output channel; activations have
-eight over the ranges in calibration/u2netp.json. Two places stay in float:
+eight over the ranges in calibration/u2netp.json. Before it is rounded the graph is written in another way, the same
+function (`rewriting.py`): the first convolution reads bytes, and the six heads, which make one channel each, are 1x1
+convolutions to nine. Two places stay in float:
 
 - the convolution at the end of the decoder's second stage, with what leads to it. One of its channels is 226 all over,
   whatever the picture; weights of up to 5.6, where the others have 0.1 at most, make it hundreds, and the bias takes
   them away again. Rounded to int8 these weights leave the others one step each, and alpha was off by 0.37 on average.
   Scaling channels (0.31 at best) doesn't help, since it is the products that are uneven.
-- the six heads and their sum, where little is computed and the logits become alpha.
+- what becomes of the heads' nine channels: their sums, the logits, and alpha.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from models import int8
+from models import int8, rewriting
 from models.build_u2netp import METADATA, TARGET
 from models.pictures import clip_pictures, real_pictures
 
@@ -36,16 +38,15 @@ CALIBRATION = Path(__file__).resolve().parent / "calibration" / "u2netp.json"
 KINDS = ("Conv", "Relu", "Add", "Resize", "Concat", "MaxPool")
 LARGE_CONSTANT = "1685"
 """What the convolution behind the channel of 226 writes, after its ReLU; upstream's name, as all of them."""
-HEADS = 15
-"""So many nodes at the end: the first of the six heads to alpha."""
+HEADS = ("1856", "1857", "1877", "1897", "1917", "1937")
+"""What the six heads write."""
 TOLERANCE = 1e-2
 """Of the mean difference of alpha from u2netp.onnx, on each of four photographs."""
 
 
 def in_float(model: onnx.ModelProto) -> list[str]:
     """The names of the nodes that aren't rounded."""
-    nodes = list(model.graph.node)
-    writer = {name: node for node in nodes for name in node.output}
+    writer = {name: node for node in model.graph.node for name in node.output}
     relu = writer[LARGE_CONSTANT]
     convolution = writer[relu.input[0]]
     joined = writer[convolution.input[0]]
@@ -54,12 +55,19 @@ def in_float(model: onnx.ModelProto) -> list[str]:
     kinds = [node.op_type for node in found]
     if kinds != ["Relu", "Conv", "Concat", "Resize"]:
         raise ValueError(f"expected Resize, Concat, Conv and Relu before {LARGE_CONSTANT}, got {kinds[::-1]}")
-    return [node.name for node in (*found, *nodes[-HEADS:])]
+    behind = {f"{head}_taps" for head in HEADS}
+    for node in model.graph.node:
+        if behind.intersection(node.input):
+            behind.update(node.output)
+            found.append(node)
+    return [node.name for node in found]
 
 
 def source() -> onnx.ModelProto:
-    """u2netp.onnx with a name on every node."""
+    """The function of u2netp.onnx, written for int8, with a name on every node."""
     model = onnx.load_from_string(SOURCE.read_bytes())
+    rewriting.bytes_first(model, "input_scale", "input_offset")
+    rewriting.by_taps(model, HEADS)
     int8.name_nodes(model)
     return model
 
@@ -76,8 +84,10 @@ def calibrate(folder: Path) -> dict[str, Any]:
 def quantised(model: onnx.ModelProto, calibration: dict[str, Any]) -> onnx.ModelProto:
     """The int8 graph."""
     ranges = {name: (low, high) for name, (low, high) in calibration["ranges"].items()}
+    ranges[rewriting.PIXELS] = rewriting.range_of_pixels(model)
     result = int8.quantise(model, ranges, KINDS, in_float(model))
-    changes = METADATA["changes"].replace("weights unchanged", "int8, but for one convolution and the heads")
+    rewriting.without_rounding_bytes(result)
+    changes = METADATA["changes"].replace("weights unchanged", "int8, but for one convolution and the last sums")
     helper.set_model_props(result, {**METADATA, "name": NAME, "changes": changes})
     onnx.checker.check_model(result, full_check=True)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from typing import Any
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +136,9 @@ def test_threads_are_shared_out(threads: int, at_once: int, of_session: int, mon
     asked = []
 
     class Counted(OnnxSession):
-        def __init__(self, model: bytes, *, device: Device, threads: int, cpu_threads: int) -> None:
+        def __init__(self, model: bytes, *, device: Device, threads: int, cpu_threads: int, **options: Any) -> None:
             asked.append(cpu_threads)
-            super().__init__(model, device=device, threads=threads, cpu_threads=cpu_threads)
+            super().__init__(model, device=device, threads=threads, cpu_threads=cpu_threads, **options)
 
     monkeypatch.setattr("rtmatte.matting.load.OnnxSession", Counted)
     beside = load_matter("selfie", device="cpu", threads=threads, side_by_side=True)

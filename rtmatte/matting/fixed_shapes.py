@@ -6,7 +6,7 @@ with `enable_cuda_graph`, and refuses if a node of the model isn't on the GPU or
 a session of its own here, so that the ordinary one stays as it is, whatever happens. The graph is made on zeros, and
 its answer to the first picture compared with the ordinary one: so a graph that doesn't see new pictures is found out.
 
-The processor's own provider gains nothing by it (0.96 to 1.08 times as long for five nets, benchmarks/
+The processor's own provider gains next to nothing by it (0.99 to 1.00 times as long for four nets, benchmarks/
 session_settings.py); OpenVINO ran selfie-multiclass-int8 in 15.6 instead of 18.7 ms (medians of 12 rounds).
 
 Models with more inputs than the picture are left alone: what remembers changes its arrays from run to run (see

@@ -16,9 +16,9 @@ on four photographs and selfie-multiclass' by 0.014, computed on a processor; u2
 places, by 0.0098 under the roundings of float16.
 
 OpenVINO's time over that of onnxruntime's own provider, two cores, taking turns through `OnnxSession` (median of the
-ratios and their middle half). A processor with AMX, benchmarks/session_settings.py: u2netp-int8 0.52 (0.50 to 0.56),
-selfie-multiclass-int8 0.64 (0.62 to 0.66), u2netp 0.94 (0.92 to 0.97). One with VNNI only, onnxruntime 1.32 beside it:
-0.78, 0.85 and 1.03.
+ratios and their middle half). A Xeon with AVX-512 and VNNI, benchmarks/session_settings.py: u2netp-int8 0.63 (0.60 to
+0.72), selfie-multiclass-int8 0.63 (0.59 to 0.68), selfie 0.77, selfie-multiclass 0.84, u2netp 0.93 (0.87 to 0.99). An
+AMD EPYC with VNNI, onnxruntime 1.32 beside it and u2netp-int8 as it was: 0.85 (selfie-multiclass-int8), 1.03 (u2netp).
 
 Reference: onnxruntime's documentation, "Execution Providers".
 """

@@ -4,12 +4,12 @@ Session settings, times over those of the settings here, on two cores with nothi
 session_settings.py; medians of 15 rounds):
 
                                      u2netp  u2netp-int8  selfie  selfie-multiclass-int8
-    spinning                           0.97         0.94    0.65                    0.84
-    one thread                         1.83         1.61    0.82                    1.34
-    no memory arena                    1.21         1.21    0.94                    1.15
-    no memory pattern                  0.99         1.04    0.98                    0.99
-    graph optimisation "extended"      1.57         1.34    2.03                    1.57
-    fixed shape                        1.01         1.03    1.08                    0.99
+    spinning                           0.96         0.93    0.78                    0.87
+    one thread                         1.89         1.58    0.77                    1.41
+    no memory arena                    1.54         0.99    0.95                    1.17
+    no memory pattern                  1.01         0.99    0.91                    1.00
+    graph optimisation "extended"      1.59         1.46    1.75                    1.60
+    fixed shape                        1.00         1.00    0.86                    1.00
 
 Spinning is left off all the same: it takes the cores that other stages and programs need.
 """
