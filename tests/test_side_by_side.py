@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
