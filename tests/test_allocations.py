@@ -204,10 +204,18 @@ LIVE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("camera", ["pattern", "file"])
 @pytest.mark.parametrize("case", LIVE)
 def test_live(case: str, camera: str, folder: Path) -> None:
-    """The most that all threads together hold beyond what they held at the first frame of the steady state."""
+    """The most that all threads together hold beyond what they held at the first frame of the steady state.
+
+    Of two runs the second one counts: kernels are compiled where they are first called, in any frame of the first.
+    """
     options = dict(LIVE[case])
     if (behind := folder / options.get("backgrounds", ("blur",))[0]).is_file():
         options["backgrounds"] = (str(behind),)
+    _most_held_live(options, camera, folder)
+    assert 0 < _most_held_live(options, camera, folder) < LIMIT
+
+
+def _most_held_live(options: dict[str, Any], camera: str, folder: Path) -> int:
     stop, before, most, frames, card = Event(), 0, 0, 0, None
 
     def look(frame: Frame) -> None:
@@ -232,7 +240,7 @@ def test_live(case: str, camera: str, folder: Path) -> None:
         matter=_small_matter,
         stop=stop,
     )
-    assert 0 < most < LIMIT
+    return most
 
 
 @pytest.mark.usefixtures("_traced")
