@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 
 from models.build_u2netp import TARGET
-from models.build_u2netp_int8 import LARGE_CONSTANT
+from models.build_u2netp_int8 import leading_to_large_constant
 from models.half import as_on_a_gpu, halved
 from models.pictures import real_pictures
 from rtmatte.matting.net_spec import NetSpec
@@ -85,19 +85,8 @@ class Recipe:
 
 
 def around_large_constant(graph: onnx.GraphProto) -> set[str]:
-    """What the six nodes around U²-Net-p's channel of 226 write.
-
-    Raises:
-        ValueError: the graph hasn't got them.
-    """
-    writer = {name: node for node in graph.node for name in node.output}
-    around = [writer[LARGE_CONSTANT]]
-    while len(around) < len(_AROUND):
-        around.append(writer[around[-1].input[0]])
-    kinds = tuple(node.op_type for node in reversed(around))
-    if kinds != _AROUND:
-        raise ValueError(f"expected {', '.join(_AROUND)} before {LARGE_CONSTANT}, got {', '.join(kinds)}")
-    return {node.output[0] for node in around}
+    """What the six nodes around U²-Net-p's channel of 226 write. Raises: as `leading_to_large_constant`."""
+    return {node.output[0] for node in leading_to_large_constant(graph, _AROUND)}
 
 
 _U2NETP_END = ("Conv", "Sigmoid", "Squeeze")

@@ -44,17 +44,25 @@ TOLERANCE = 1e-2
 """Of the mean difference of alpha from u2netp.onnx, on each of four photographs."""
 
 
+def leading_to_large_constant(graph: onnx.GraphProto, kinds: tuple[str, ...]) -> list[onnx.NodeProto]:
+    """The node that writes `LARGE_CONSTANT` and those before it, in their order, of these kinds.
+
+    Raises:
+        ValueError: the graph has others there.
+    """
+    writer = {name: node for node in graph.node for name in node.output}
+    found = [writer[LARGE_CONSTANT]]
+    while len(found) < len(kinds):
+        found.insert(0, writer[found[0].input[0]])
+    got = [node.op_type for node in found]
+    if got != list(kinds):
+        raise ValueError(f"expected {', '.join(kinds)} before {LARGE_CONSTANT}, got {', '.join(got)}")
+    return found
+
+
 def in_float(model: onnx.ModelProto) -> list[str]:
     """The names of the nodes that aren't rounded."""
-    writer = {name: node for node in model.graph.node for name in node.output}
-    relu = writer[LARGE_CONSTANT]
-    convolution = writer[relu.input[0]]
-    joined = writer[convolution.input[0]]
-    enlarged = writer[joined.input[0]]
-    found = [relu, convolution, joined, enlarged]
-    kinds = [node.op_type for node in found]
-    if kinds != ["Relu", "Conv", "Concat", "Resize"]:
-        raise ValueError(f"expected Resize, Concat, Conv and Relu before {LARGE_CONSTANT}, got {kinds[::-1]}")
+    found = leading_to_large_constant(model.graph, ("Resize", "Concat", "Conv", "Relu"))
     behind = {f"{head}_taps" for head in HEADS}
     for node in model.graph.node:
         if behind.intersection(node.input):

@@ -54,7 +54,7 @@ def halved(
                 if tensor in constants and constants[tensor].dtype != value.dtype:
                     copy.input[place] = tensor = f"{tensor}_{value.dtype}"
                 constants[tensor] = value
-            elif tensor in kinds and node.op_type != "Shape":
+            elif tensor in kinds and node.op_type != "Shape":  # which takes either
                 kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
                 if kinds[tensor] != kind:
                     copy.input[place] = cast(tensor, kind)

@@ -24,7 +24,7 @@ def bytes_first(model: onnx.ModelProto, slope: str, offset: str) -> None:
     A fourth channel is one number inside the picture, and 0 outside, where a convolution pads with zeros: its weights
     make what is left of the offsets, which therefore end where the picture ends, as they did. So nothing is rounded
     before the first convolution, and it has channels in fours, which onnxruntime's int8 kernels want. (Without the
-    byte in the middle the roundings of all weights add up to a grey veil: MAD x1e3 of c17 45 instead of 18.)
+    byte in the middle the roundings of all weights add up to a grey veil: MAD x1e3 of c17 45 instead of 19.)
     """
     graph = model.graph
     constants = _constants(graph)

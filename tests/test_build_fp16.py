@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from models import build_fp16 as build
 from models.half import as_on_a_gpu
@@ -118,13 +118,7 @@ def test_weights_are_those_of_the_source_rounded(recipe: build.Recipe, shipped: 
         assert np.array_equal(onnx.numpy_helper.to_array(tensor), whole[tensor.name].astype(np.float16))
 
 
-def test_graphs_of_another_form_are_refused() -> None:
-    other = U2NETP.read()
-    for node in other.graph.node:
-        if build.LARGE_CONSTANT in node.output:
-            node.CopyFrom(helper.make_node("Sigmoid", node.input, node.output, name=node.name))
-    with pytest.raises(ValueError, match="expected Conv, Relu, Resize"):
-        U2NETP.build(other)
+def test_a_graph_with_another_end_is_refused() -> None:
     with pytest.raises(ValueError, match="at the end, ConvTranspose, Sigmoid"):
         build.RECIPES["selfie"].build(build.RECIPES["selfie-multiclass"].read())
 

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from models import build_fp16
 from models import build_u2netp_int8 as build
 from models.pictures import real_pictures
 from rtmatte.matting.precision import precision_of
@@ -66,9 +67,12 @@ def test_what_is_alike_has_the_same_form(shipped: onnx.ModelProto) -> None:
 
 
 def test_a_graph_of_another_form_is_refused() -> None:
+    """By float16's script too, which looks for what is around the large constant in the same way."""
     model = build.source()
     for node in model.graph.node:
         if build.LARGE_CONSTANT in node.output:
             node.CopyFrom(helper.make_node("Sigmoid", node.input, node.output, name=node.name))
-    with pytest.raises(ValueError, match="expected Resize, Concat, Conv and Relu"):
+    with pytest.raises(ValueError, match=r"expected Resize, Concat, Conv, Relu before .*, got .*, Sigmoid"):
         build.in_float(model)
+    with pytest.raises(ValueError, match=r"expected Conv, Relu, Resize"):
+        build_fp16.around_large_constant(model.graph)

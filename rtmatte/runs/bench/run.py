@@ -37,7 +37,7 @@ from rtmatte.machine import give_back_memory
 from rtmatte.matting.load import load_matter
 from rtmatte.matting.matter import seconds_building
 from rtmatte.matting.registry import find_model
-from rtmatte.matting.weights import read_verified
+from rtmatte.matting.weights import verify
 from rtmatte.pool import PicturePool
 from rtmatte.runs.bench import camera_run, conditions, file_run
 from rtmatte.runs.bench.cases import GENERATED_SIZE_WH, Case, Plan, build_cases, make_plan, pixels_of, rehearsal_of
@@ -120,7 +120,7 @@ class _Bench:
         self._begun = time.monotonic()
         self._gpu: Gpu = find_gpu()
         for model in settings.models:
-            read_verified(find_model(model))
+            verify(find_model(model))
         own_size_wh = self._own_size_wh()
         cases = build_cases(settings, own_size_wh)
         self._results = [CaseResult(case) for case in cases]
