@@ -228,6 +228,9 @@ class VideoSettings(MovingSettings):
     """Show the model each picture in a mirror as well and take the mean; twice the work."""
     two_pass: bool = False
     """Go through the clip twice, so that each mask is settled by those after it as well; slower."""
+    propagate: bool = True
+    """With `two_pass`: where motion explains the picture, don't run the model on every second frame, whose alpha comes
+    from both sides along optical flow."""
     matte: bool = False
     """Write alpha itself instead of a composite."""
     codec: Codec | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -41,20 +42,25 @@ def frame(index: int) -> Frame:
     return Frame(noise_picture("i420", (64, 48)), index, Fraction(1, 25), index)
 
 
-def looked_through(values: list[float], cuts: tuple[int, ...] = (), time_constant_seconds: float = 0.15) -> FirstPass:
-    """As after a first pass in which the model said these values, and the way back."""
+def looked_through(
+    values: list[float | None], cuts: tuple[int, ...] = (), time_constant_seconds: float = 0.15
+) -> FirstPass:
+    """As after a first pass in which the model said these values (None: wasn't asked), and the way back."""
     settings = VideoSettings(two_pass=True, smoothing_s=time_constant_seconds)
     seen = FirstPass(RecordedAlpha([], name="net"), settings)
     for index, value in enumerate(values):
-        seen.moments.append(flat(value), LUMA, index / 25, cut=index in cuts)
+        alpha = None if value is None else flat(value)
+        seen.moments.append(alpha, LUMA, index / 25, cut=index in cuts)
     if seen.goes_back:
         seen.go_back(lambda _frames: None)
     return seen
 
 
-def seen(values: list[float], cuts: tuple[int, ...] = (), time_constant_seconds: float = 0.15) -> list[float]:
+def seen(
+    values: Sequence[float | None], cuts: tuple[int, ...] = (), time_constant_seconds: float = 0.15
+) -> list[float]:
     """The mean of what the second pass gives for each frame."""
-    with closing(looked_through(values, cuts, time_constant_seconds)) as first:
+    with closing(looked_through(list(values), cuts, time_constant_seconds)) as first:
         look = first.second_matter()
         return [float(look.estimate(frame(index)).mean()) for index in range(len(values))]
 
@@ -125,20 +131,23 @@ def flat_luma(value: int) -> U8:
 def test_mean_and_weight_are_those_of_the_formula() -> None:
     """An independent float64 reference; nothing moves, and one picture is a little brighter than the one before."""
     random = np.random.default_rng(2)
-    alphas = [random.uniform(0.4, 0.6, SHAPE).astype(np.float32) for _ in range(4)]
-    seconds, lumas = (0.0, 0.04, 0.12, 0.16), (100, 100, 106, 106)
+    alphas = [random.uniform(0.4, 0.6, SHAPE).astype(np.float32) for _ in range(6)]
+    seconds, lumas, spared = (0.0, 0.04, 0.12, 0.16, 0.2, 0.24), (100, 100, 106, 106, 130, 130), (3, 4)
     one_way = OneWayMean(0.1, lets_go_at=0.5, trusts_up_to=20)
     mean, weight = np.zeros(SHAPE), np.zeros(SHAPE)
     for n, alpha in enumerate(alphas):
-        said = one_way.pass_by(Moment(alpha, flat_luma(lumas[n]), seconds[n]))
+        said = one_way.pass_by(Moment(alpha, flat_luma(lumas[n]), seconds[n], spared=n in spared))
+        own = 0 if n in spared else 1
         if n:
-            agrees = np.maximum(0, 1 - (gaussian(np.abs(alpha - mean)) / 0.5) ** 2)
-            explained = (1 - ((lumas[n] - lumas[n - 1]) / 20) ** 2) ** 2
+            agrees = np.maximum(0, 1 - own * (gaussian(np.abs(alpha - mean)) / 0.5) ** 2)
+            explained = max(0, 1 - ((lumas[n] - lumas[n - 1]) / 20) ** 2) ** 2
             weight = weight * np.exp(-(seconds[n] - seconds[n - 1]) / 0.1) * agrees * explained
+            weight = np.maximum(weight, (1 - own) * 1e-3)
             assert np.abs(said.mean - mean).max() < 1e-5
         assert np.abs(said.weight - weight).max() < 1e-5
-        mean = (alpha + weight * mean) / (1 + weight)
-        weight = weight + 1
+        mean = (own * alpha + weight * mean) / (own + weight)
+        weight = weight + own
+    assert weight.min() > 1, "after nothing could be trusted the last one counts, and what little was left"
 
 
 def test_both_sides_and_the_middle_are_weighed() -> None:
@@ -146,7 +155,7 @@ def test_both_sides_and_the_middle_are_weighed() -> None:
     alpha, one, other = (random.random(SHAPE).astype(np.float32) for _ in range(3))
     weights = [random.uniform(0, 5, SHAPE).astype(np.float32) for _ in range(2)]
     out = np.empty(SHAPE, np.float32)
-    both_sides(alpha, Said(one, weights[0]), Said(other, weights[1]), out)
+    both_sides(Moment(alpha, LUMA, 0.0), Said(one, weights[0]), Said(other, weights[1]), out)
     expected = np.average(np.stack([alpha, one, other]).astype(np.float64), 0, np.stack([np.ones(SHAPE), *weights]))
     assert np.abs(out - expected).max() < 1e-6
 
@@ -177,7 +186,7 @@ def test_who_moves_is_averaged_where_they_are() -> None:
         one_way = OneWayMean(0.2)
         sides.append([one_way.pass_by(moment) for moment in side][-1])
     got, now, truth = np.empty((96, 160), np.float32), moments[4], alpha[:, 100:260]
-    both_sides(now.alpha, *sides, got)
+    both_sides(now, *sides, got)
     assert np.abs(got - truth).mean() < 0.6 * np.abs(now.alpha - truth).mean()
 
 
@@ -190,6 +199,28 @@ def gaussian(values: np.ndarray) -> np.ndarray:
         padded = np.pad(values, pad, mode="reflect")
         values = np.apply_along_axis(lambda line: np.convolve(line, taps, "valid"), axis, padded)
     return values
+
+
+def test_who_was_spared_gets_what_is_said_on_both_sides() -> None:
+    assert seen([0.2, None, 0.2, None, 0.2]) == pytest.approx([0.2] * 5, abs=0.6 / 255)
+    got = seen([0.3, None, 0.4, None, 0.5, None, 0.6])
+    assert got == sorted(got)
+    assert got[3] == pytest.approx(0.45, abs=0.005)
+
+
+def test_who_was_spared_last_gets_what_was_said_before() -> None:
+    assert seen([0.6, None]) == pytest.approx([0.6, 0.6], abs=0.6 / 255)
+    values = [0.4, None, 0.6, None]
+    assert seen(values, cuts=(2,)) == pytest.approx([0.4, 0.4, 0.6, 0.6], abs=0.6 / 255), "and of its own shot"
+
+
+def test_spared_moments_are_remembered_as_such() -> None:
+    with closing(RememberedMoments()) as moments:
+        moments.append(flat(0.4), LUMA, 0.0, cut=False)
+        moments.append(None, LUMA, 0.5, cut=False)
+        assert [moments.moment(index).spared for index in range(2)] == [False, True]
+        assert moments.moment(1).alpha.shape == SHAPE
+        assert moments.moment(1).seconds == 0.5
 
 
 def test_flicker_goes_in_both_directions_of_time_alike() -> None:

@@ -44,6 +44,7 @@ def job(config: Config, clip: Path, target: Path, matter: Matter) -> rtmatte.Rep
         spill=config.spill,
         clean_plate=config.clean_plate,
         two_pass=config.two_pass,
+        propagate=config.propagate,
         matter=matter,
         overwrite=True,
     )

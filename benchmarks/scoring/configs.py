@@ -44,6 +44,7 @@ class Config:
     both_ways: bool = VideoSettings.both_ways
     clean_plate: bool = VideoSettings.clean_plate
     two_pass: bool = VideoSettings.two_pass
+    propagate: bool = VideoSettings.propagate
     threads: int | None = None
     """Threads of the model; None: one for each core."""
     carry_frames: int = 0
@@ -123,6 +124,7 @@ def matted_frames(clip: Path, config: Config) -> Iterator[MattedFrame]:
             edge_colors=config.edge_colors,
             spill=config.spill,
             clean_plate=config.clean_plate,
+            propagate=config.propagate,
         )
         if config.two_pass:
             seen = stack.enter_context(closing(FirstPass(matter, settings)))

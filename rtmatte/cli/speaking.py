@@ -129,12 +129,13 @@ def report_lines(report: Report) -> list[str]:
     """The final report for people."""
     width, height = report.size_wh
     speed = f", {report.speed:.2f}x real time" if report.speed is not None else ""
+    propagated = f", masks of {report.propagated} from those around them" if report.propagated else ""
     jobs = f", {report.jobs} jobs side by side" if report.jobs > 1 else ""
     lines = [
         f"{report.target}: {report.frames_out} frames of {width}x{height} in {report.seconds:.1f} s "
         f"({report.frame_rate:.1f} fps{speed})",
         f"  frames     in {report.frames_in}, out {report.frames_out}, dropped {report.dropped}, "
-        f"damaged {report.damaged}{', INPUT CUT SHORT' if report.truncated else ''}",
+        f"damaged {report.damaged}{propagated}{', INPUT CUT SHORT' if report.truncated else ''}",
         f"  model      {report.model} on {placed(report.provider, report.provider_reason)}{jobs}",
         f"  background {report.background}; encoder {report.encoder}",
         "  ms a frame (p50/p95) "

@@ -39,6 +39,13 @@ def video(
     two_pass: Annotated[
         bool, typer.Option("--two-pass", help="Go through the clip twice: calmer edges, since masks know what comes.")
     ] = VideoSettings.two_pass,
+    propagate: Annotated[
+        bool,
+        typer.Option(
+            "--propagate/--no-propagate",
+            help="With --two-pass: ask the model about every second frame only, where motion tells the rest.",
+        ),
+    ] = VideoSettings.propagate,
     quality: options.Quality = "normal",
     codec: Annotated[
         Codec | None,

@@ -63,9 +63,10 @@ def _rate_factor(at_70: int, quality: int) -> str:
     return str(max(1, round(at_70 + (70 - quality) / 3)))
 
 
-_X264_SEARCH = "subme=1:me=dia"
+_X264_SEARCH = "subme=1:me=dia:partitions=i4x4,i8x8"
 """Less search than `veryfast`: on three composites 31 to 42 % less processor time for 2 to 10 % more bytes, at the same
-PSNR within 0.1 dB."""
+PSNR within 0.1 dB. Not to split what comes from other frames (`partitions`) takes 5 to 15 % less again, for as many
+bytes within 2 % and the same PSNR within 0.02 dB."""
 
 
 def _x264(quality: int) -> dict[str, str]:

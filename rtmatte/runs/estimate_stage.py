@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from rtmatte.frame import Frame
 from rtmatte.matting.batched import Batched
 from rtmatte.matting.matter import Matter, seconds_building
 from rtmatte.matting.side_by_side import SideBySide
-from rtmatte.runs.matting_chain import MattingChain
+from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage
+from rtmatte.temporal.sparing import Sparing
 
 
 def estimate_stage(chain: MattingChain) -> Stage:
@@ -21,6 +25,31 @@ def estimate_stage(chain: MattingChain) -> Stage:
         together = matter.frames_a_run
         return Stage("estimate", chain.answer_together, take=matter.ask, together=together, seconds_apart=apart)
     return Stage("estimate", chain.estimate, seconds_apart=apart)
+
+
+def sparing_stage(stage: Stage, sparing: Sparing) -> Stage:
+    """An `estimate_stage` past which frames go that are spared, as `Matted.spared`.
+
+    Where it works on several at once or together, it takes twice as many: up to half of them are spared, and wait for
+    those before them.
+    """
+
+    def take(frame: Frame) -> Any:
+        if sparing.spares(frame):
+            return Matted.spared(frame, sparing.small)
+        return stage.take(frame) if stage.take is not None else frame
+
+    def work(taken: Any) -> Any:
+        return taken if isinstance(taken, Matted) else stage.work(taken)
+
+    def work_together(taken: list[Any]) -> list[Matted]:
+        asked = [one for one in taken if not isinstance(one, Matted)]
+        answers = iter(stage.work(asked) if asked else [])
+        return [one if isinstance(one, Matted) else next(answers) for one in taken]
+
+    if stage.together > 1:
+        return replace(stage, take=take, work=work_together, together=2 * stage.together)
+    return replace(stage, take=take, work=work, at_once=2 * stage.at_once if stage.at_once > 1 else 1)
 
 
 def batch_notices(matter: Matter, asked: int | None) -> list[str]:

@@ -52,6 +52,12 @@ class Matted:
     small: U8 | None = None
     alpha_u8: U8 | None = None
     fine_u8: U8 | None = None
+    is_spared: bool = False
+
+    @classmethod
+    def spared(cls, frame: Frame, small: U8) -> Matted:
+        """A frame that nobody has estimated: its alpha is empty."""
+        return cls(frame, _NOTHING, small=small, is_spared=True)
 
 
 class MattingChain:

@@ -84,9 +84,11 @@ def _run_as_one(
         subject = find_subject(clip, source, settings)
         matter = matter or load_clip_matter(clip.format, settings)
         tell = Teller(clip, on_progress)
+        propagated = 0
         if settings.two_pass:
             seen = stack.enter_context(closing(FirstPass(matter, settings)))
             seen.look(source, pool, tell)
+            propagated = seen.spared
             chain = seen.second_chain(subject, pool)
         else:
             chain = MattingChain(matter, settings, subject=subject, pool=pool)
@@ -107,6 +109,7 @@ def _run_as_one(
         background=background_name(settings, behind),
         times=times,
         notices=[*clip.notices, *sink.notices, *device_notices(matter), *batch_notices(matter, settings.batch)],
+        propagated=propagated,
     )
 
 
@@ -137,6 +140,7 @@ def process_video(
     light_wrap: float = VideoSettings.light_wrap,
     both_ways: bool = VideoSettings.both_ways,
     two_pass: bool = VideoSettings.two_pass,
+    propagate: bool = VideoSettings.propagate,
     codec: Codec | None = VideoSettings.codec,
     encoder_quality: int = VideoSettings.encoder_quality,
     encoder: Encoder = VideoSettings.encoder,

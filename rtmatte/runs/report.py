@@ -20,7 +20,7 @@ class Report:
     `jobs`: how many processes did it side by side; `provider` is that of each, and `stages` count all of them.
     `speed` is input seconds per second of work (None where the input has no duration). `stages` in the order of the
     pipeline, each with the time it worked for one frame, without the time it waited. `provider_reason`: why the model
-    ran there.
+    ran there. `propagated` counts the frames that it wasn't asked about, since motion told their masks.
     """
 
     source: str
@@ -42,6 +42,7 @@ class Report:
     notices: tuple[str, ...]
     jobs: int = 1
     provider_reason: str = ""
+    propagated: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values only, for JSON."""
@@ -65,6 +66,7 @@ def clip_report(
     times: Mapping[str, LatencyHistogram],
     notices: Iterable[str],
     jobs: int = 1,
+    propagated: int = 0,
 ) -> Report:
     """Of a run from a file to a file, in which every frame that comes in goes out; `times` by stage, in order."""
     return Report(
@@ -87,4 +89,5 @@ def clip_report(
         notices=tuple(notices),
         jobs=jobs,
         provider_reason=provider_reason,
+        propagated=propagated,
     )

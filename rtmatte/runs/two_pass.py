@@ -1,6 +1,7 @@
 """Recorded clips gone through twice: first to see everything, then to make each frame with what came after it in mind.
 
 first:     decode ──► estimate ──► remember     alpha, small luma, cuts; the room, if that is to be learnt
+                                                where motion tells what lies between, of every second frame only
 backwards: recall ──► gather ──► remember       what the future makes of each frame; the clip itself isn't read
 second:    as runs/offline.py has it, with a matter that gives the remembered alpha, averaged over past and future
 """
@@ -22,20 +23,22 @@ from rtmatte.matting.matter import Matter, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.subject import Subject
-from rtmatte.runs.estimate_stage import estimate_stage
+from rtmatte.runs.estimate_stage import estimate_stage, sparing_stage
 from rtmatte.runs.matting_chain import Matted, MattingChain
 from rtmatte.runs.pipeline import Stage, run_pipeline
 from rtmatte.runs.progress import Teller
 from rtmatte.settings import VideoSettings
 from rtmatte.temporal.one_way import Moment, OneWayMean, Said, both_sides
 from rtmatte.temporal.remembered import RememberedFuture, RememberedMoments
+from rtmatte.temporal.sparing import Sparing
 
 
 class FirstPass:
     """What is found out about a clip before its frames are made: `moments`, their `future`, and the room.
 
     `plate` is None where that wasn't to be learnt, and for clips of several shots: one room is of no use to another. A
-    fine matter is calm by itself: of its alphas nothing is kept. `has_use`: there is anything to be found out.
+    fine matter is calm by itself: of its alphas nothing is kept. `has_use`: there is anything to be found out. `spared`
+    counts the frames that the model wasn't asked about.
     """
 
     def __init__(self, matter: Matter, settings: VideoSettings) -> None:
@@ -43,6 +46,7 @@ class FirstPass:
         self.plate = CleanPlate() if settings.clean_plate and settings.plate is None else None
         self.goes_back = not is_fine(matter) and settings.smoothing_s > 0
         self.has_use = not is_fine(matter) or self.plate is not None
+        self.spared = 0
         self._matter, self._settings = matter, settings
 
     def look(self, source: Path, pool: PicturePool, tell: Teller) -> None:
@@ -65,9 +69,17 @@ class FirstPass:
         Raises: as `run_pipeline`.
         """
         chain = MattingChain(self._matter, self._settings)
+        estimate = estimate_stage(chain)
+        if self.goes_back and self._settings.propagate:
+            estimate = sparing_stage(estimate, Sparing())
 
         def remember(matted: Matted) -> None:
             luma, frame = chain.find_cut(matted), matted.frame
+            if matted.is_spared:  # it looks like the one before, so that it begins no shot whatever its structure
+                self.spared += 1
+                self.moments.append(None, luma, float(frame.pts_seconds), cut=False)
+                pool.release(frame.picture)
+                return
             if not is_fine(self._matter):
                 self.moments.append(matted.alpha, luma, float(frame.pts_seconds), cut=matted.cut)
             if matted.cut:
@@ -77,7 +89,7 @@ class FirstPass:
             chain.give_back(matted)
             pool.release(frame.picture)
 
-        self._run(clip, "decode", [estimate_stage(chain), Stage("remember", remember)], on_progress)
+        self._run(clip, "decode", [estimate, Stage("remember", remember)], on_progress)
 
     def go_back(self, on_progress: Callable[[int], None]) -> None:
         """From the end to the beginning, if `goes_back`.
@@ -165,7 +177,7 @@ class SecondLook:
             self._past.reset()
         if self._alpha.shape != now.alpha.shape:
             self._alpha = np.empty_like(now.alpha)
-        both_sides(now.alpha, self._past.pass_by(now), self._future.of(index), self._alpha)
+        both_sides(now, self._past.pass_by(now), self._future.of(index), self._alpha)
         return self._alpha
 
     def reset(self) -> None:

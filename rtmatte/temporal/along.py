@@ -23,15 +23,21 @@ class Along:
         self._motion, self._warp = motion, Warp()
         self.moved, self.difference, self.residual = (np.empty((0, 0), np.float32) for _ in range(3))
 
-    def move(self, other: F32, other_luma: U8, alpha: F32, luma: U8) -> None:
-        """Moves `other` to where `alpha` is, both (h, w) float32, by their small luma planes of one shape."""
-        if self.moved.shape != alpha.shape:
-            self.moved, self.difference, self.residual = (np.empty_like(alpha) for _ in range(3))
+    def move(self, other: F32, other_luma: U8, alpha: F32 | None, luma: U8) -> None:
+        """Moves `other` to where `alpha` is, both (h, w) float32, by their small luma planes of one shape.
+
+        Without an alpha of now nothing differs from it.
+        """
+        if self.moved.shape != other.shape:
+            self.moved, self.difference, self.residual = (np.empty_like(other) for _ in range(3))
         self._motion.find(luma, other_luma)
         self._warp.warp(other, self._motion.flow, self.moved)
-        cv2.absdiff(alpha, self.moved, dst=self.difference)
-        cv2.GaussianBlur(self.difference, (0, 0), _MOTION_SIGMA, dst=self.difference)
-        height, width = alpha.shape
+        if alpha is None:
+            self.difference.fill(0)
+        else:
+            cv2.absdiff(alpha, self.moved, dst=self.difference)
+            cv2.GaussianBlur(self.difference, (0, 0), _MOTION_SIGMA, dst=self.difference)
+        height, width = other.shape
         cv2.resize(self._motion.residual, (width, height), dst=self.residual, interpolation=cv2.INTER_LINEAR)
 
     def move_too(self, other: F32, out: F32) -> None:

@@ -10,6 +10,7 @@ from numba import njit
 
 from rtmatte.frame import F32
 
+_LEAST_WEIGHT = 1e-3
 _MOST_WEIGHT = 63.0
 """What `RememberedFuture` can keep; past and future have to be cut alike, or the mean trails."""
 
@@ -49,6 +50,7 @@ def follow_moved(
 @njit(nogil=True, cache=True)
 def pass_by(
     alpha: F32,
+    own: float,
     moved: F32,
     moved_weight: F32,
     difference: F32,
@@ -61,11 +63,11 @@ def pass_by(
 ) -> None:
     """Multiplies `moved_weight` by share·t, up to 63; `mean` and `weight` become those of alpha and moved together.
 
-    All are (h, w), of one shape.
-    t is that of `follow_moved`; alpha's own weight is 1.
+    All are (h, w), of one shape. t is that of `follow_moved`. `own`, alpha's weight, is 1, or 0 if there is none; then
+    the little of what is moved that is left when nothing can be trusted is better than nothing.
     """
     one, zero, most = np.float32(1), np.float32(0), np.float32(share)
-    limit = np.float32(_MOST_WEIGHT)
+    limit, itself, least = np.float32(_MOST_WEIGHT), np.float32(own), np.float32((1 - own) * _LEAST_WEIGHT)
     scale_d, scale_r = np.float32(1 / lets_go_at), np.float32(1 / trusts_up_to)
     for y in range(alpha.shape[0]):
         a, m, n, d, r, mean_row, weight_row = (
@@ -78,21 +80,26 @@ def pass_by(
             explained = explained if explained > zero else zero
             trusted = n[x] * most * agrees * explained * explained
             trusted = trusted if trusted < limit else limit
+            left = n[x] if n[x] < least else least
+            trusted = trusted if trusted > left else left
             n[x] = trusted
-            both = one + trusted
+            both = itself + trusted
             weight_row[x] = both
-            mean_row[x] = (a[x] + trusted * m[x]) / both
+            mean_row[x] = (itself * a[x] + trusted * m[x]) / (both if both > zero else one)
 
 
 @njit(nogil=True, cache=True)
-def mean_of_three(alpha: F32, one: F32, one_weight: F32, other: F32, other_weight: F32, out: F32) -> None:
-    """The weighted mean, alpha's weight being 1; (h, w) all."""
-    itself = np.float32(1)
+def mean_of_three(
+    alpha: F32, own: float, one: F32, one_weight: F32, other: F32, other_weight: F32, out: F32
+) -> None:  # fmt: skip
+    """The weighted mean, alpha's weight being `own`; (h, w) all. Without any weight, 0."""
+    itself, zero, unit = np.float32(own), np.float32(0), np.float32(1)
     for y in range(out.shape[0]):
         a, b, c, o = alpha[y], one[y], other[y], out[y]
         weight_b, weight_c = one_weight[y], other_weight[y]
         for x in range(o.size):
-            o[x] = (a[x] + weight_b[x] * b[x] + weight_c[x] * c[x]) / (itself + weight_b[x] + weight_c[x])
+            weight = itself + weight_b[x] + weight_c[x]
+            o[x] = (itself * a[x] + weight_b[x] * b[x] + weight_c[x] * c[x]) / (weight if weight > zero else unit)
 
 
 @njit(nogil=True, cache=True)

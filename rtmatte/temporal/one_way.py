@@ -18,13 +18,15 @@ from rtmatte.temporal.motion import Motion
 class Moment:
     """A frame's alpha, (h, w) float32, the small luma plane of the whole frame, uint8, and when it is shown.
 
-    `cut`: it begins a new shot.
+    `cut`: it begins a new shot. `spared`: nobody has estimated its alpha, which is of the others' shape and says
+    nothing.
     """
 
     alpha: F32
     luma: U8
     seconds: float
     cut: bool = False
+    spared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class OneWayMean:
     passed, is multiplied by exp(−|Δt|/τ)·(1 − (d/d₀)²)·(1 − (r/r₀)²)², each bracket 0 at least: d is the blurred
     absolute difference of alpha and moved mean, r what the flow leaves unexplained of the picture. Two of them, one in
     each direction, and alpha itself make a mean that neither trails nor runs ahead (`both_sides`), at the cost of one
-    flow a frame for each direction. τ = 0 trusts nobody else. Owned by one thread; allocates when a shape changes.
+    flow a frame for each direction. τ = 0 trusts nobody else. A moment whose alpha was spared adds nothing, and there d
+    is 0. Owned by one thread; allocates when a shape changes.
 
     Reference: forward-backward smoothing (Rauch, Tung, Striebel, AIAA Journal 1965), with the weights of a bilateral
     filter (C. Tomasi, R. Manduchi, ICCV 1998) along motion.
@@ -76,14 +79,14 @@ class OneWayMean:
             np.copyto(self._mean, alpha)
             said = Said(self._mean, self._moved_weight)
             self._moved_weight.fill(0)
-            self._weight.fill(1)
+            self._weight.fill(own_weight(now))
         else:
             share = math.exp(-abs(now.seconds - self._seconds) / self._time_constant)
-            along.move(self._mean, self._luma, alpha, now.luma)
+            along.move(self._mean, self._luma, None if now.spared else alpha, now.luma)
             along.move_too(self._weight, self._moved_weight)
             kernels.pass_by(
-                alpha, along.moved, self._moved_weight, along.difference, along.residual, share, *self._limits,
-                self._mean, self._weight,
+                alpha, own_weight(now), along.moved, self._moved_weight, along.difference, along.residual, share,
+                *self._limits, self._mean, self._weight,
             )  # fmt: skip
             said = Said(along.moved, self._moved_weight)
         np.copyto(self._luma, now.luma)
@@ -95,6 +98,11 @@ class OneWayMean:
         self._seconds = None
 
 
-def both_sides(alpha: F32, one: Said, other: Said, out: F32) -> None:
+def both_sides(now: Moment, one: Said, other: Said, out: F32) -> None:
     """Writes the mean of alpha and what both sides say, by their weights, into `out`; (h, w) float32 all."""
-    kernels.mean_of_three(alpha, one.mean, one.weight, other.mean, other.weight, out)
+    kernels.mean_of_three(now.alpha, own_weight(now), one.mean, one.weight, other.mean, other.weight, out)
+
+
+def own_weight(moment: Moment) -> float:
+    """How many frames' worth its alpha is."""
+    return 0.0 if moment.spared else 1.0

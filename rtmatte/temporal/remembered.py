@@ -29,24 +29,32 @@ class RememberedMoments:
 
     def __init__(self) -> None:
         self._spool = Spool(3)
+        self._shape_hw = 0, 0
 
     def __len__(self) -> int:
         return len(self._spool)
 
-    def append(self, alpha: F32, luma: U8, seconds: float, *, cut: bool) -> None:
+    def append(self, alpha: F32 | None, luma: U8, seconds: float, *, cut: bool) -> None:
         """Keeps alpha, (h, w) float32 in [0, 1], and luma, (h, w) uint8, of the frame of that time.
 
-        Raises: `OutputWriteError` if the disk for temporary files is full.
+        Without an alpha the frame was spared; the first one can't be. Raises: `OutputWriteError` if the disk for
+        temporary files is full.
         """
+        if alpha is not None:
+            self._shape_hw = alpha.shape[0], alpha.shape[1]
         _, drawn = cv2.imencode(".jpg", luma, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
-        self._spool.append(_packed(alpha, 255), drawn.tobytes(), _SHOWN.pack(seconds, cut))
+        packed = _SHAPE.pack(*self._shape_hw) if alpha is None else _packed(alpha, 255)
+        self._spool.append(packed, drawn.tobytes(), _SHOWN.pack(seconds, cut))
 
     def moment(self, index: int) -> Moment:
         """What was kept of a frame, in new arrays."""
         packed, drawn, shown = self._spool[index]
         luma = cv2.imdecode(np.frombuffer(drawn, np.uint8), cv2.IMREAD_GRAYSCALE)
         assert luma is not None
-        return Moment(_unpacked(packed, 255), np.asarray(luma, np.uint8), *_SHOWN.unpack(shown))
+        spared = len(packed) == _SHAPE.size
+        alpha = np.zeros(_SHAPE.unpack(packed), np.float32) if spared else _unpacked(packed, 255)
+        seconds, cut = _SHOWN.unpack(shown)
+        return Moment(alpha, np.asarray(luma, np.uint8), seconds, cut, spared)
 
     def close(self) -> None:
         """Frees the file; may be called twice."""
@@ -85,7 +93,9 @@ class RememberedFuture:
 def _packed(values: F32, steps: int) -> bytes:
     rounded = np.rint(values * np.float32(steps))
     rounded_u8 = np.minimum(rounded, 255, out=rounded).astype(np.uint8)
-    return _SHAPE.pack(*values.shape) + zlib.compress(rounded_u8.tobytes(), _LEVEL)
+    # Runs of 0 and 255 are most of it; to look for anything else takes half as long again and finds less.
+    packer = zlib.compressobj(_LEVEL, strategy=zlib.Z_RLE)
+    return _SHAPE.pack(*values.shape) + packer.compress(rounded_u8.tobytes()) + packer.flush()
 
 
 def _unpacked(packed: bytes, steps: int) -> F32:
