@@ -230,7 +230,7 @@ class VideoSettings(MovingSettings):
     """Go through the clip twice, so that each mask is settled by those after it as well; slower."""
     propagate: bool = True
     """With `two_pass`: where motion explains the picture, don't run the model on every second frame, whose alpha comes
-    from both sides along optical flow."""
+    from both sides along optical flow. Models that remember see all frames."""
     matte: bool = False
     """Write alpha itself instead of a composite."""
     codec: Codec | None = None

@@ -508,6 +508,15 @@ def test_a_clip_may_have_any_number_of_frames(count: int, film: Callable[[int], 
     assert not [notice for notice in batched.notices if "frame at a time" in notice]
 
 
+def test_a_matter_that_came_down_to_one_a_run_does_another_clip(film: Callable[[int], Path], tmp_path: Path) -> None:
+    net = MeanNet([], lambda _index: 1)
+    matter = Batched(net, 4)
+    for number in range(2):
+        report = rtmatte.process_video(film(6), tmp_path / f"{number}.mkv", matte=True, matter=matter, smoothing_s=0)
+        assert report.frames_out == 6
+        assert matter.frames_a_run == 1
+
+
 @pytest.mark.parametrize("options", [{"two_pass": True}, {"both_ways": True}, {"skip_still": False}, {"jobs": 2}])
 def test_a_clip_comes_out_the_same_with_every_choice(
     options: dict[str, Any], film: Callable[[int], Path], tmp_path: Path

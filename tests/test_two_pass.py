@@ -116,6 +116,7 @@ def test_what_the_future_says_is_kept_from_the_end_to_the_beginning() -> None:
             said = future.of(index)
             assert np.abs(said.mean - given[index].mean).max() <= 0.5 / 255 + 1e-6
             assert np.abs(said.weight - given[index].weight).max() <= 0.125 + 1e-6
+            assert np.abs(np.sqrt(said.weight) - np.sqrt(given[index].weight)).max() <= 0.5 * 63.75**0.5 / 255 + 1e-6
 
 
 def test_a_weight_beyond_what_can_be_kept_is_as_large_as_can_be() -> None:
@@ -206,6 +207,11 @@ def test_who_was_spared_gets_what_is_said_on_both_sides() -> None:
     got = seen([0.3, None, 0.4, None, 0.5, None, 0.6])
     assert got == sorted(got)
     assert got[3] == pytest.approx(0.45, abs=0.005)
+
+
+def test_where_nobody_is_sure_both_sides_count_alike() -> None:
+    for time_constant_s in (0.006, 0.015, 0.05):
+        assert seen([0.2, None, 0.8], (), time_constant_s)[1] == pytest.approx(0.5, abs=0.05)
 
 
 def test_who_was_spared_last_gets_what_was_said_before() -> None:

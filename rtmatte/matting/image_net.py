@@ -25,6 +25,8 @@ class ImageNet:
     Alpha is what the network says, never stretched to the frame's own extremes: an empty room stays empty.
     """
 
+    can_be_spared = True
+
     def __init__(
         self, session: OnnxSession, spec: NetSpec, *, name: str, sample_aspect_ratio: Fraction = Fraction(1)
     ) -> None:

@@ -60,6 +60,14 @@ def is_fine(matter: Matter) -> bool:
     return bool(getattr(matter, "fine", False))
 
 
+def can_be_spared(matter: Matter) -> bool:
+    """Whether frames may be left out: what runs the net sees each by itself, and says so by such an attribute.
+
+    Whoever remembers, or has all alphas already, doesn't.
+    """
+    return bool(getattr(innermost(matter), "can_be_spared", False))
+
+
 @runtime_checkable
 class Prompted(Matter, Protocol):
     """A `Matter` that has to be told by points what is wanted."""

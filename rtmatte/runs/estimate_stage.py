@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from threading import Semaphore
 from typing import Any
 
-from rtmatte.frame import Frame
+from rtmatte.frame import U8, Frame
 from rtmatte.matting.batched import Batched
 from rtmatte.matting.matter import Matter, seconds_building
 from rtmatte.matting.side_by_side import SideBySide
@@ -23,6 +24,8 @@ def estimate_stage(chain: MattingChain) -> Stage:
     apart = partial(seconds_building, matter)
     if isinstance(matter, Batched):
         together = matter.frames_a_run
+        if together == 1:
+            return Stage("estimate", chain.answer_alone, take=matter.ask, seconds_apart=apart)
         return Stage("estimate", chain.answer_together, take=matter.ask, together=together, seconds_apart=apart)
     return Stage("estimate", chain.estimate, seconds_apart=apart)
 
@@ -31,25 +34,48 @@ def sparing_stage(stage: Stage, sparing: Sparing) -> Stage:
     """An `estimate_stage` past which frames go that are spared, as `Matted.spared`.
 
     Where it works on several at once or together, it takes twice as many: up to half of them are spared, and wait for
-    those before them.
+    those before them. No more than before are worked on at once: whoever takes a frame waits until then, since waiting
+    is no work and must not be taken for a stall.
     """
+    free = Semaphore(stage.at_once)
 
-    def take(frame: Frame) -> Any:
+    def take(frame: Frame) -> _Taken:
         if sparing.spares(frame):
-            return Matted.spared(frame, sparing.small)
-        return stage.take(frame) if stage.take is not None else frame
+            return _Taken(sparing.small, Matted.spared(frame, sparing.small))
+        if stage.together == 1:
+            free.acquire()
+        return _Taken(sparing.small, question=stage.take(frame) if stage.take is not None else frame)
 
-    def work(taken: Any) -> Any:
-        return taken if isinstance(taken, Matted) else stage.work(taken)
+    def work(taken: _Taken) -> Matted:
+        if taken.spared is not None:
+            return taken.spared
+        try:
+            return taken.with_small(stage.work(taken.question))
+        finally:
+            free.release()
 
-    def work_together(taken: list[Any]) -> list[Matted]:
-        asked = [one for one in taken if not isinstance(one, Matted)]
+    def work_together(taken: list[_Taken]) -> list[Matted]:
+        asked = [one.question for one in taken if one.spared is None]
         answers = iter(stage.work(asked) if asked else [])
-        return [one if isinstance(one, Matted) else next(answers) for one in taken]
+        return [one.spared or one.with_small(next(answers)) for one in taken]
 
     if stage.together > 1:
         return replace(stage, take=take, work=work_together, together=2 * stage.together)
     return replace(stage, take=take, work=work, at_once=2 * stage.at_once if stage.at_once > 1 else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A frame with its `SmallPlanes`: spared, or what the stage took it for."""
+
+    small: U8
+    spared: Matted | None = None
+    question: Any = None
+
+    def with_small(self, matted: Matted) -> Matted:
+        if matted.small is None:
+            matted.small = self.small
+        return matted
 
 
 def batch_notices(matter: Matter, asked: int | None) -> list[str]:

@@ -115,6 +115,11 @@ class MattingChain:
         assert isinstance(self.matter, SideBySide)
         return Matted(question.frame, self.matter.answer(question), small=question.small)
 
+    def answer_alone(self, question: Question) -> Matted:
+        """As `answer_together`, for one question."""
+        (matted,) = self.answer_together([question])
+        return matted
+
     def answer_together(self, questions: list[Question]) -> list[Matted]:
         """As `estimate`, for questions that a `Batched` matter was asked."""
         assert isinstance(self.matter, Batched)

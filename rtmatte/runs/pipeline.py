@@ -88,11 +88,6 @@ class _Worker:
         finally:
             self._ended.set()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether the stage is being called."""
-        return self._call is not None
-
     def is_busy_for(self, seconds: float) -> bool:
         """Whether one call of the stage takes longer than that for each item already, without what is apart."""
         return self.call_over(seconds) is not None
@@ -228,7 +223,7 @@ def run_pipeline(
         # those of its threads that wait for the one that hangs.
         hanging = {worker.name for worker in workers if worker.is_busy_for(stall_timeout_s)}
         for worker in workers:
-            worker.thread.join(0 if worker.name in hanging and worker.is_busy else _JOIN_TIMEOUT_S)
+            worker.thread.join(0 if worker.name in hanging else _JOIN_TIMEOUT_S)
     times: dict[str, LatencyHistogram] = {}
     for worker in workers:
         times[worker.name] = times[worker.name] + worker.times if worker.name in times else worker.times

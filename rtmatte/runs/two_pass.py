@@ -19,7 +19,7 @@ from rtmatte.capture.source import Source
 from rtmatte.capture.video_file import VideoFileSource
 from rtmatte.errors import ModelOutputError
 from rtmatte.frame import F32, Frame
-from rtmatte.matting.matter import Matter, is_fine
+from rtmatte.matting.matter import Matter, can_be_spared, is_fine
 from rtmatte.pool import PicturePool
 from rtmatte.refine.clean_plate import CleanPlate
 from rtmatte.refine.subject import Subject
@@ -70,7 +70,7 @@ class FirstPass:
         """
         chain = MattingChain(self._matter, self._settings)
         estimate = estimate_stage(chain)
-        if self.goes_back and self._settings.propagate:
+        if self.goes_back and self._settings.propagate and can_be_spared(self._matter):
             estimate = sparing_stage(estimate, Sparing())
 
         def remember(matted: Matted) -> None:
