@@ -23,7 +23,7 @@ _SHOWN = Struct("=d?")
 class RememberedMoments:
     """Alpha and small luma of each frame.
 
-    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 7 KB a frame of 256x192.
+    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 6 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class RememberedFuture:
     """What the frames after each frame say of it: written from the clip's end to its beginning, read in any order.
 
     Means are rounded to 255 steps, roots of weights likewise, so that small ones stay: where nobody is sure of a spared
-    frame, both sides count for as little. Together about FUTUREKB KB a frame of 256x192.
+    frame, both sides count for as little. Together about 8 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:
