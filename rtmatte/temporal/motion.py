@@ -66,7 +66,7 @@ class Motion:
         self._allocate((0, 0))
 
     def stand_still(self, current: U8, reference: U8) -> None:
-        """Sets `flow` to nothing, and `residual` to what that leaves unexplained: a twentieth of the work of `find`."""
+        """Sets `flow` to nothing, and `residual` to what that leaves unexplained, as `find` does first."""
         if self.residual.shape != current.shape:
             self._allocate(current.shape)
         self.flow.fill(0)  # OpenCV takes what is there for a first guess

@@ -13,6 +13,9 @@ from rtmatte.temporal import kernels
 from rtmatte.temporal.along import Along
 from rtmatte.temporal.motion import Motion
 
+TRUSTS_UP_TO = 20.0
+"""In code values of luma: where flow leaves more than that, nothing is carried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -54,7 +57,9 @@ class OneWayMean:
     Raises: `SettingsError` for a negative time constant, or for a limit that isn't over 0.
     """
 
-    def __init__(self, time_constant_seconds: float, *, lets_go_at: float = 1.0, trusts_up_to: float = 20.0) -> None:
+    def __init__(
+        self, time_constant_seconds: float, *, lets_go_at: float = 1.0, trusts_up_to: float = TRUSTS_UP_TO
+    ) -> None:
         """`lets_go_at` is d₀, in alpha; `trusts_up_to` is r₀, in code values of luma."""
         if not time_constant_seconds >= 0:
             raise SettingsError(f"Expected a time constant of 0 s or more, got {time_constant_seconds!r}.")

@@ -15,6 +15,7 @@ from rtmatte.temporal.spool import Spool
 _LEVEL = 1
 _JPEG_QUALITY = 90
 _MOST_WEIGHT = 255 / 4
+"""A little more than `OneWayMean` ever gives."""
 _SHAPE = Struct("=II")
 _SHOWN = Struct("=d?")
 """When a frame is shown, and whether it begins a shot."""
@@ -23,7 +24,7 @@ _SHOWN = Struct("=d?")
 class RememberedMoments:
     """Alpha and small luma of each frame.
 
-    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together about 6 KB a frame of 256x192.
+    Alpha is rounded to 255 steps and compressed without loss, luma as JPEG: together 6 to 7 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class RememberedFuture:
     """What the frames after each frame say of it: written from the clip's end to its beginning, read in any order.
 
     Means are rounded to 255 steps, roots of weights likewise, so that small ones stay: where nobody is sure of a spared
-    frame, both sides count for as little. Together about 8 KB a frame of 256x192.
+    frame, both sides count for as little. Together 8 to 10 KB a frame of 256x192.
     """
 
     def __init__(self) -> None:

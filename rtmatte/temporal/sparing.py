@@ -10,6 +10,7 @@ import numpy as np
 from rtmatte.frame import F32, I420, U8, Frame
 from rtmatte.small import SmallPlanes
 from rtmatte.temporal.motion import Motion
+from rtmatte.temporal.one_way import TRUSTS_UP_TO
 
 _UNEXPLAINED = 0.01
 """Share of the picture. Motion leaves 0.8 % or less unexplained in nine of ten frames of five clips in which people sit
@@ -17,8 +18,6 @@ and talk, and 2 to 10 % where somebody comes in or the camera pans."""
 _HIDDEN = 0.5
 """Share of any patch of 11x11 cells, about a hand: one that leaps is too small to tell by the whole picture."""
 _PATCH = (11, 11)
-_TRUSTS_UP_TO = 20.0
-"""In code values of luma, as `OneWayMean` does."""
 _GAP_S = Fraction(1, 10)
 """Frames further apart than that were never measured."""
 
@@ -61,6 +60,6 @@ def explains(residual: F32) -> bool:
 
 def unexplained(residual: F32) -> F32:
     """How much of the trust in alpha `OneWayMean` would lose on the way to each cell, 0 to 1."""
-    off = np.minimum(residual * np.float32(1 / _TRUSTS_UP_TO), np.float32(1))
+    off = np.minimum(residual * np.float32(1 / TRUSTS_UP_TO), np.float32(1))
     explained = 1 - off * off
     return np.asarray(1 - explained * explained, np.float32)
